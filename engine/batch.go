@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// errStale: a refusal, or that there is nothing to do, was decided from memory.
+// Only a fresh read may decide that.
+var errStale = errors.New("decided from memory")
+
+// batch is one try of one commit: what was read, what is to be written.
+type batch struct {
+	space *space
+	base  *base
+	done  *layer // the writes of the mutations decided so far
+	asked []string
+	fresh bool // the head was read in this very try
+	next  Head // of the commit that was tried; the zero Head before
+	head  Head // after the commit; base.head if none was needed
+}
+
+// wanted are the keys to read at once in another try.
+func (b *batch) wanted() []string { return b.asked }
+
+// nonce names the commit that was tried, "" if none was.
+func (b *batch) nonce() string { return b.next.Nonce }
+
+// open begins with what is known, which is of one version.
+func (b *batch) open() {
+	b.base = newBase(b.space.known.head)
+	b.done = &layer{}
+	b.head = b.base.head
+}
+
+// load reads documents at one moment, the head always among them, and learns
+// them.
+func (b *batch) load(docs Documents) (Snapshot, error) {
+	docs.Head = true
+	ctx, cancel := b.space.storeContext()
+	defer cancel()
+	snap, err := b.space.engine.snapshot(ctx, b.space.id, docs)
+	if err != nil {
+		return nil, err
+	}
+	b.fresh = true
+	b.space.known.learn(snap, docs)
+	return snap, nil
+}
+
+// read fetches what the mutators asked for in vain: all keys in one round trip,
+// the ranges beside them. It need not be of the head's version: if anything has
+// changed since, the commit will not succeed.
+func (b *batch) read(keys []string, ranges []Range) error {
+	ctx, cancel := b.space.storeContext()
+	defer cancel()
+	b.asked = append(b.asked, keys...)
+	snap, err := b.space.engine.snapshot(ctx, b.space.id, Documents{Keys: keys, Head: len(keys) == 0})
+	if err != nil {
+		return err
+	}
+	results := make([][]Entry, len(ranges))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for i, r := range ranges {
+		group.Go(func() (err error) {
+			results[i], err = snap.Range(ctx, r)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	b.addKeys(snap, keys)
+	for i, r := range ranges {
+		b.base.addRange(r, results[i])
+	}
+	return nil
+}
+
+func (b *batch) addKeys(snap Snapshot, keys []string) {
+	for _, key := range keys {
+		e, ok := snap.Entry(key)
+		b.base.addEntry(key, b.base.visible(e, ok))
+	}
+}
+
+// entries are the writes as they are stored. The deletion of a key that never
+// had a value to be seen needs no tombstone.
+func (b *batch) entries(version int64) []Entry {
+	var entries []Entry
+	b.done.writes.Scan(func(key string, v value) bool {
+		if v.live || !b.base.absent(key) {
+			entries = append(entries, Entry{Key: key, Value: v.json, Version: version, Deleted: !v.live})
+		}
+		return true
+	})
+	return entries
+}
+
+// successor is the head after one commit.
+func (b *batch) successor() Head {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	next := b.base.head
+	next.Version++
+	next.Nonce = newNonce()
+	next.UpdatedAt = now
+	next.Revision = ""
+	if !b.base.head.Exists() {
+		next.Epoch, next.CreatedAt = newEpoch(), now
+	}
+	return next
+}
+
+// commit is the point of no return: when it succeeds, everything in c is durable
+// and visible, and when its outcome is unknown, only a fresh read can tell.
+func (b *batch) commit(c Commit) error {
+	ctx, cancel := b.space.storeContext()
+	defer cancel()
+	b.next = c.Next
+	head, err := b.space.engine.store.Commit(ctx, b.space.id, c)
+	if err != nil {
+		return err
+	}
+	b.head = head
+	return nil
+}

@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/replifire/replifire/mutate"
+	"github.com/replifire/replifire/protocol"
+)
+
+// Defaults of Options.
+const (
+	// DefaultPushTimeout is shorter than Replicache's patience, which is endless,
+	// and than Cloud Run's default of 300 s.
+	DefaultPushTimeout = 30 * time.Second
+	// DefaultStoreTimeout bounds one call of the store.
+	DefaultStoreTimeout = 10 * time.Second
+	// DefaultMaxBatchMutations: 100 mutations in a commit cost little more than
+	// one, 1,000 make the others wait (firestore.md §5.1).
+	DefaultMaxBatchMutations = 500
+	// DefaultMaxBatchBytes is what the emulator can take, with room to spare:
+	// production takes 10 MiB, the emulator hangs above 4 (firestore.md §4).
+	DefaultMaxBatchBytes = 3 << 20
+	// DefaultMaxQueueBytes bounds the mutations that wait for one space.
+	DefaultMaxQueueBytes = 64 << 20
+	// DefaultMaxQueuePushes bounds the pushes that wait for one space.
+	DefaultMaxQueuePushes = 10_000
+	// DefaultMaxSpaces bounds the spaces remembered between pushes.
+	DefaultMaxSpaces = 10_000
+)
+
+// maxGroups bounds the client groups whose owner is remembered for pulls.
+const maxGroups = 100_000
+
+// Options of an Engine. The zero value is good: zero fields are the defaults.
+type Options struct {
+	// SchemaVersions are the ones accepted; empty: all.
+	SchemaVersions []string
+	// Logger hears of rejections and of trouble; nil: slog.Default.
+	Logger *slog.Logger
+	// OnCommit is called after each commit of this engine's, in the order of the
+	// versions of a space. It must not block.
+	OnCommit func(protocol.SpaceID, Head)
+
+	PushTimeout       time.Duration // for a push, all its retries included
+	StoreTimeout      time.Duration // for one call of the store
+	MaxBatchMutations int           // in one commit
+	MaxBatchBytes     int           // about, in one commit; also what one mutation may write
+	MaxQueueBytes     int           // waiting for one space
+	MaxQueuePushes    int           // waiting for one space
+	MaxSpaces         int           // remembered between pushes
+}
+
+func (o Options) withDefaults() Options {
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	if o.OnCommit == nil {
+		o.OnCommit = func(protocol.SpaceID, Head) {}
+	}
+	o.PushTimeout = cmp.Or(o.PushTimeout, DefaultPushTimeout)
+	o.StoreTimeout = cmp.Or(o.StoreTimeout, DefaultStoreTimeout)
+	o.MaxBatchMutations = cmp.Or(o.MaxBatchMutations, DefaultMaxBatchMutations)
+	o.MaxBatchBytes = cmp.Or(o.MaxBatchBytes, DefaultMaxBatchBytes)
+	o.MaxQueueBytes = cmp.Or(o.MaxQueueBytes, DefaultMaxQueueBytes)
+	o.MaxQueuePushes = cmp.Or(o.MaxQueuePushes, DefaultMaxQueuePushes)
+	o.MaxSpaces = cmp.Or(o.MaxSpaces, DefaultMaxSpaces)
+	return o
+}
+
+// Caller is who asks, and for which space; authenticated and allowed before.
+type Caller struct {
+	Space  protocol.SpaceID
+	UserID string          // "" where nobody is signed in
+	Claims json.RawMessage // of the token; nil where there is none
+}
+
+// Engine applies pushes to a Store and answers pulls from it. Make it with New,
+// end it with Close. All methods are safe for concurrent use.
+type Engine struct {
+	store    Store
+	mutators *mutate.Registry
+	opts     Options
+	// groups remembers who owns a group, which never changes while a space's epoch
+	// stays the same.
+	groups *lru.Cache[protocol.ClientGroupID, ownership]
+
+	// ctx ends when Close has run out of patience: what still runs is given up.
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup // the spaces' workers and purges
+
+	mu     sync.Mutex
+	spaces map[protocol.SpaceID]*space
+	closed bool
+}
+
+// ownership is a group as it was read, under the epoch its space then had.
+type ownership struct {
+	ClientGroup
+	epoch string
+}
+
+// New makes an Engine on a store, with the application's mutators.
+func New(store Store, mutators *mutate.Registry, o Options) *Engine {
+	groups, err := lru.New[protocol.ClientGroupID, ownership](maxGroups)
+	if err != nil {
+		panic(err) // only for a size below 1
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Engine{
+		store:    store,
+		mutators: mutators,
+		opts:     o.withDefaults(),
+		groups:   groups,
+		ctx:      ctx,
+		cancel:   cancel,
+		spaces:   map[protocol.SpaceID]*space{},
+	}
+}
+
+// Head reads the space's head: one document.
+func (e *Engine) Head(ctx context.Context, id protocol.SpaceID) (Head, error) {
+	snap, err := e.snapshot(ctx, id, Documents{Head: true})
+	if err != nil {
+		return Head{}, err
+	}
+	return snap.Head(), nil
+}
+
+// Watch is the store's, see Store.Watch.
+func (e *Engine) Watch(ctx context.Context, id protocol.SpaceID, notify func(Head)) error {
+	return e.store.Watch(ctx, id, notify)
+}
+
+// Close refuses new work and waits until what was accepted is done. When ctx
+// ends first, it gives up what still runs (nothing of that is acknowledged) and
+// returns the context's error once the workers are gone.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	idle := make(chan struct{})
+	go func() {
+		e.work.Wait()
+		close(idle)
+	}()
+	defer e.cancel()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		e.cancel()
+		<-idle
+		return fmt.Errorf("pushes given up: %w", ctx.Err())
+	}
+}
+
+// snapshot is a bounded read of the store.
+func (e *Engine) snapshot(ctx context.Context, id protocol.SpaceID, docs Documents) (Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.opts.StoreTimeout)
+	defer cancel()
+	snap, err := e.store.Snapshot(ctx, id, docs)
+	if err != nil {
+		return nil, fmt.Errorf("read space: %w", err)
+	}
+	return snap, nil
+}
+
+// checkSchema refuses a schema version the application no longer speaks.
+func (e *Engine) checkSchema(version string) error {
+	if len(e.opts.SchemaVersions) == 0 || slices.Contains(e.opts.SchemaVersions, version) {
+		return nil
+	}
+	return protocol.VersionNotSupported(protocol.VersionTypeSchema)
+}
+
+// enqueue gives a job to its space's worker, which it starts if there is none.
+func (e *Engine) enqueue(id protocol.SpaceID, j *job) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	s, ok := e.spaces[id]
+	if !ok {
+		e.forgetIdle()
+		s = newSpace(e, id)
+		e.spaces[id] = s
+	}
+	start, err := s.queue.add(j)
+	if err != nil || !start {
+		return err
+	}
+	e.work.Go(s.work)
+	return nil
+}
+
+// forgetIdle makes room for another space. What is forgotten is only memory: the
+// next push to that space reads its head again.
+func (e *Engine) forgetIdle() {
+	for id, s := range e.spaces {
+		if len(e.spaces) < e.opts.MaxSpaces {
+			return
+		}
+		if s.queue.idle() {
+			delete(e.spaces, id)
+		}
+	}
+}

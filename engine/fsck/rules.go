@@ -1,0 +1,90 @@
+package fsck
+
+import (
+	"unicode/utf8"
+
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/mutate"
+	"github.com/replifire/replifire/protocol"
+)
+
+// The rules look at one document each. What needs a second one (agreement,
+// order, once) is with whoever walks them.
+
+// headBounds holds for stored heads and for those about to be stored.
+func (r *Report) headBounds(h engine.Head) {
+	if h.Version < 0 || h.Base < 0 || h.Floor < h.Base || h.Version < h.Floor {
+		r.add(HeadBounds, "head", "base %d, floor %d, version %d", h.Base, h.Floor, h.Version)
+	}
+	if h.Epoch == "" || h.Nonce == "" {
+		r.add(HeadFields, "head", "epoch %q, nonce %q", h.Epoch, h.Nonce)
+	}
+}
+
+func (r *Report) storedHead(h engine.Head) {
+	if h == (engine.Head{}) {
+		return // a space nobody has written to
+	}
+	r.headBounds(h)
+	if h.Version == 0 || h.Revision == "" {
+		r.add(HeadFields, "head", "version %d, revision %q", h.Version, h.Revision)
+	}
+}
+
+// version holds an entry or a client to its head.
+func (r *Report) version(i Invariant, where string, version int64) {
+	switch {
+	case !r.Head.Exists():
+		r.add(AbsentSpace, where, "stored at version %d of a space without a head", version)
+	case version < 1 || version > r.Head.Version:
+		r.add(i, where, "version %d of a space at %d", version, r.Head.Version)
+	}
+}
+
+func (r *Report) entry(where string, e engine.Entry) {
+	if err := mutate.CheckKey(e.Key); err != nil {
+		r.add(EntryKey, where, "%v", err)
+	}
+	if e.Deleted {
+		if e.Value != nil {
+			r.add(EntryValue, where, "tombstone with a value of %d bytes", len(e.Value))
+		}
+		return
+	}
+	if len(e.Value) > engine.MaxValueBytes {
+		r.add(EntryValue, where, "value of %d bytes", len(e.Value))
+		return
+	}
+	if err := protocol.CheckValue(e.Value); err != nil {
+		r.add(EntryValue, where, "%v", err)
+	}
+}
+
+func (r *Report) client(where string, c engine.Client) {
+	r.id(where, string(c.ID))
+	r.id(where, string(c.GroupID))
+	if c.LastMutationID < 1 || c.LastMutationID > protocol.MaxMutationID {
+		r.add(ClientMutation, where, "last mutation id %d", c.LastMutationID)
+	}
+	if n := len(c.Rejections); n > engine.MaxRejections {
+		r.add(ClientRejections, where, "%d rejections", n)
+	}
+	var last engine.Rejection
+	for _, j := range c.Rejections {
+		if j.MutationID <= last.MutationID || j.MutationID > c.LastMutationID {
+			r.add(ClientRejections, where, "rejection of %d after %d, last mutation id %d",
+				j.MutationID, last.MutationID, c.LastMutationID)
+		}
+		if j.Version < max(1, last.Version) || j.Version > c.Version {
+			r.add(ClientRejections, where, "rejection at version %d after %d, client at %d",
+				j.Version, last.Version, c.Version)
+		}
+		last = j
+	}
+}
+
+func (r *Report) id(where, id string) {
+	if id == "" || len(id) > protocol.MaxIDBytes || !utf8.ValidString(id) {
+		r.add(ClientID, where, "id %s, valid UTF-8 %t", quote(id), utf8.ValidString(id))
+	}
+}

@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/replifire/replifire/mutate"
+)
+
+// operate does an operator's change, in a commit of its own.
+func (s *space) operate(j *job) {
+	last := error(ErrUnavailable)
+	for try := 0; ; try++ {
+		if len(s.dropOver([]*job{j}, last)) == 0 {
+			return
+		}
+		b := &batch{space: s}
+		err := b.operate(j)
+		if err == nil {
+			if slices.Contains(j.operation.nonces, b.head.Nonce) {
+				s.committed(b.head)
+			}
+			j.operation.result = b.head
+			j.finish(nil)
+			return
+		}
+		if j.operation.failed {
+			j.finish(err)
+			return
+		}
+		last = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		s.recover(try, err)
+	}
+}
+
+// operate reads the head, makes the change and commits it.
+func (b *batch) operate(j *job) error {
+	op := j.operation
+	snap, err := b.load(Documents{})
+	if err != nil {
+		return err
+	}
+	b.open()
+	if slices.Contains(op.nonces, snap.Head().Nonce) {
+		return nil // the last try's commit was applied after all
+	}
+	if op.write != nil && len(op.nonces) > 0 && snap.Head().Version > op.tried+1 {
+		op.failed = true // others have committed on top: nothing tells any more
+		return ErrUnknownOutcome
+	}
+	if !b.base.head.Exists() && !op.onEmpty {
+		return nil
+	}
+	if err := b.write(j); err != nil {
+		op.failed = !errors.Is(err, ErrUnavailable)
+		return err
+	}
+	if op.write != nil && b.done.writes.Len() == 0 {
+		return nil
+	}
+	next := b.successor()
+	if op.head != nil {
+		op.head(&next)
+	}
+	op.nonces, op.tried = append(op.nonces, next.Nonce), b.base.head.Version
+	err = b.commit(Commit{Prev: b.base.head, Next: next, Entries: b.entries(next.Version)})
+	op.failed = errors.Is(err, ErrImpossible)
+	return err
+}
+
+// write runs an operator's function in rounds, like a mutator.
+func (b *batch) write(j *job) error {
+	if j.operation.write == nil {
+		return nil
+	}
+	ctx, cancel := b.space.mutatorContext()
+	defer cancel()
+	for range maxRounds {
+		tx := &transaction{caller: j.caller, base: b.base, top: &layer{}}
+		err := mutate.Protect(func() error { return j.operation.write(ctx, tx) })
+		if !tx.interrupted {
+			b.done = tx.top
+			return err
+		}
+		if err := b.read(b.base.missing()); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("operation reads more than %d times: %w", maxRounds, ErrImpossible)
+}

@@ -1,0 +1,330 @@
+package engine
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/replifire/replifire/protocol"
+)
+
+// firstPage is how many entries a pull reads before it answers: a change of
+// usual size is then in memory, and what is larger is streamed.
+const firstPage = 256
+
+// Pull answers with what has changed since the request's cookie, or with
+// everything where the cookie cannot be diffed from. All of it is of one
+// snapshot, and nothing is written. The answer's Patch reads on from the store
+// until ctx ends, so it is to be consumed before.
+//
+// The errors are ErrForbidden, *protocol.ErrorResponse, *protocol.DecodeError
+// for a cookie with no room above it, and those of Store.Snapshot.
+func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) (*protocol.PullResponse, error) {
+	if err := e.checkSchema(req.SchemaVersion); err != nil {
+		return nil, err
+	}
+	p := &pull{engine: e, caller: c, req: req}
+	if err := p.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.checkClient(); err != nil {
+		return nil, err
+	}
+	if p.unchanged() {
+		return p.response(req.Cookie.Raw, nil, emptyPatch), nil
+	}
+	if p.lostState() {
+		return nil, protocol.ClientStateNotFound()
+	}
+	if !p.diffable() {
+		return p.everything(ctx)
+	}
+	return p.changes(ctx)
+}
+
+// pull is one pull on its way.
+type pull struct {
+	engine *Engine
+	caller Caller
+	req    *protocol.PullRequest
+	snap   Snapshot
+	group  ClientGroup
+	known  bool // the group exists
+}
+
+// open reads the head, and the group unless its owner is remembered: a pull
+// with nothing new reads one document.
+func (p *pull) open(ctx context.Context) error {
+	docs := Documents{Head: true}
+	if p.req.Version == 0 {
+		docs.Clients = []protocol.ClientID{p.req.ClientID}
+	}
+	owner, remembered := p.engine.groups.Get(p.req.ClientGroupID)
+	if remembered {
+		if err := p.read(ctx, docs); err != nil {
+			return err
+		}
+		p.group, p.known = owner.ClientGroup, true
+		// Memory allows what is usual and decides nothing else.
+		if owner.epoch == p.snap.Head().Epoch && p.owns() && (p.unchanged() || p.diffable()) {
+			return nil
+		}
+	}
+	docs.Groups = []protocol.ClientGroupID{p.req.ClientGroupID}
+	if err := p.read(ctx, docs); err != nil {
+		return err
+	}
+	p.group, p.known = p.snap.Group(p.req.ClientGroupID)
+	if p.known && !p.owns() {
+		return ErrForbidden
+	}
+	if p.known {
+		p.engine.remember(p.group, p.snap.Head().Epoch)
+	}
+	return nil
+}
+
+func (p *pull) read(ctx context.Context, docs Documents) (err error) {
+	p.snap, err = p.engine.snapshot(ctx, p.caller.Space, docs)
+	return err
+}
+
+func (p *pull) owns() bool {
+	return p.group.UserID == p.caller.UserID && p.group.Space == p.caller.Space
+}
+
+// checkClient is for version 0, where the request names its client: it must be
+// its own group's, and known here if it has ever pushed. A lower lastMutationID
+// than it has seen would stop it for good.
+func (p *pull) checkClient() error {
+	if p.req.Version != 0 {
+		return nil
+	}
+	c, ok := p.snap.Client(p.req.ClientID)
+	if ok && c.GroupID != p.req.ClientGroupID {
+		return ErrForbidden
+	}
+	if c.LastMutationID < p.req.LastMutationID {
+		return protocol.ClientStateNotFound()
+	}
+	return nil
+}
+
+// unchanged reports whether the cookie is that of the space as it is.
+func (p *pull) unchanged() bool {
+	c, head := p.req.Cookie, p.snap.Head()
+	return c.Ours && c.Epoch == head.Epoch && c.Version == head.Version
+}
+
+// diffable reports whether the changes since the cookie are still known.
+func (p *pull) diffable() bool {
+	c, head := p.req.Cookie, p.snap.Head()
+	return c.Ours && c.Epoch == head.Epoch && c.Version <= head.Version && c.Version >= head.Floor
+}
+
+// lostState reports whether the group may have seen lastMutationIDs that the
+// space has lost: it would reject every answer, so it must come back as a new one.
+func (p *pull) lostState() bool {
+	c, head := p.req.Cookie, p.snap.Head()
+	if !c.Ours || !p.known {
+		return false
+	}
+	if c.Epoch == head.Epoch {
+		return c.Version > head.Version
+	}
+	return !head.RestoredAt.IsZero() && p.group.CreatedAt.Before(head.RestoredAt)
+}
+
+// changes is the incremental answer.
+func (p *pull) changes(ctx context.Context) (*protocol.PullResponse, error) {
+	head := p.snap.Head()
+	cookie, err := p.req.Cookie.Next(head.Version, head.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	since := p.req.Cookie.Version
+	return p.answer(ctx, cookie, since, since, func(e Entry) (protocol.PatchOperation, bool) {
+		if e.Deleted {
+			return protocol.PatchOperation{Op: protocol.OpDel, Key: e.Key}, true
+		}
+		return protocol.PatchOperation{Op: protocol.OpPut, Key: e.Key, Value: e.Value}, true
+	})
+}
+
+// everything is the full resync: clear, every entry, every lastMutationID.
+func (p *pull) everything(ctx context.Context) (*protocol.PullResponse, error) {
+	head := p.snap.Head()
+	cookie, err := p.req.Cookie.Reset(head.Version, head.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	if !head.Exists() {
+		return p.response(cookie.Raw, nil, clearFirst(emptyPatch)), nil
+	}
+	resp, err := p.answer(ctx, cookie, head.Base, 0, func(e Entry) (protocol.PatchOperation, bool) {
+		return protocol.PatchOperation{Op: protocol.OpPut, Key: e.Key, Value: e.Value},
+			!e.Deleted
+	})
+	if err != nil {
+		return nil, err
+	}
+	resp.Patch = clearFirst(resp.Patch)
+	return resp, nil
+}
+
+// answer reads the clients and the first of the entries at the same time, each
+// after a version of its own.
+func (p *pull) answer(
+	ctx context.Context, cookie protocol.Cookie, entriesAfter, clientsAfter int64,
+	op func(Entry) (protocol.PatchOperation, bool),
+) (*protocol.PullResponse, error) {
+	var clients []Client
+	var page *page
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		clients, err = collectClients(p.snap.Clients(gctx, p.req.ClientGroupID, clientsAfter))
+		return err
+	})
+	group.Go(func() (err error) {
+		page, err = readPage(ctx, p.snap.Entries(ctx, entriesAfter))
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		if page != nil {
+			page.stop()
+		}
+		return nil, err
+	}
+	return p.response(cookie.Raw, clients, page.patch(op)), nil
+}
+
+func collectClients(seq iter.Seq2[Client, error]) ([]Client, error) {
+	var clients []Client
+	for c, err := range seq {
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, c)
+	}
+	return clients, nil
+}
+
+// response fills the shape that both protocol versions share.
+func (p *pull) response(
+	cookie []byte, clients []Client, patch iter.Seq2[protocol.PatchOperation, error],
+) *protocol.PullResponse {
+	resp := &protocol.PullResponse{
+		Version:               p.req.Version,
+		Cookie:                cookie,
+		LastMutationIDChanges: map[protocol.ClientID]int64{},
+		Patch:                 patch,
+	}
+	if c, ok := p.snap.Client(p.req.ClientID); p.req.Version == 0 && ok {
+		resp.LastMutationID = c.LastMutationID
+	}
+	for _, c := range clients {
+		resp.LastMutationIDChanges[c.ID] = c.LastMutationID
+		if r := p.rejections(c); len(r) > 0 {
+			if resp.Rejections == nil {
+				resp.Rejections = map[protocol.ClientID][]protocol.Rejection{}
+			}
+			resp.Rejections[c.ID] = r
+		}
+	}
+	return resp
+}
+
+// rejections are those among the acknowledgements that this answer delivers.
+func (p *pull) rejections(c Client) []protocol.Rejection {
+	var list []protocol.Rejection
+	for _, r := range c.Rejections {
+		if !p.diffable() || r.Version > p.req.Cookie.Version {
+			list = append(list, protocol.Rejection{ID: r.MutationID, Name: r.Name, Reason: r.Reason})
+		}
+	}
+	return list
+}
+
+func emptyPatch(func(protocol.PatchOperation, error) bool) {}
+
+func clearFirst(patch iter.Seq2[protocol.PatchOperation, error]) iter.Seq2[protocol.PatchOperation, error] {
+	return func(yield func(protocol.PatchOperation, error) bool) {
+		if yield(protocol.PatchOperation{Op: protocol.OpClear}, nil) {
+			patch(yield)
+		}
+	}
+}
+
+// page is the beginning of a sequence of entries, and the way to the rest.
+type page struct {
+	entries []Entry
+	next    func() (Entry, error, bool)
+	stop    func()
+	taken   *atomic.Bool
+}
+
+// readPage reads the first entries. A rest that nobody asks for is let go of
+// when ctx ends.
+func readPage(ctx context.Context, seq iter.Seq2[Entry, error]) (*page, error) {
+	next, stop := iter.Pull2(seq)
+	p := &page{next: next, stop: stop, taken: new(atomic.Bool)}
+	for len(p.entries) < firstPage {
+		e, err, ok := next()
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		if !ok {
+			p.next = nil
+			return p, nil
+		}
+		p.entries = append(p.entries, e)
+	}
+	context.AfterFunc(ctx, func() {
+		if p.taken.CompareAndSwap(false, true) {
+			stop()
+		}
+	})
+	return p, nil
+}
+
+// patch turns the entries into operations; op's second result false leaves one out.
+func (p *page) patch(op func(Entry) (protocol.PatchOperation, bool)) iter.Seq2[protocol.PatchOperation, error] {
+	return func(yield func(protocol.PatchOperation, error) bool) {
+		if !p.taken.CompareAndSwap(false, true) {
+			yield(protocol.PatchOperation{}, context.Canceled)
+			return
+		}
+		defer p.stop()
+		for e, err := range p.all {
+			if err != nil {
+				yield(protocol.PatchOperation{}, err)
+				return
+			}
+			if o, wanted := op(e); wanted && !yield(o, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (p *page) all(yield func(Entry, error) bool) {
+	for _, e := range p.entries {
+		if !yield(e, nil) {
+			return
+		}
+	}
+	for p.next != nil {
+		e, err, ok := p.next()
+		if !ok || !yield(e, err) {
+			return
+		}
+	}
+}
+
+// remember keeps a group's owner for pulls.
+func (e *Engine) remember(g ClientGroup, epoch string) {
+	e.groups.Add(g.ID, ownership{ClientGroup: g, epoch: epoch})
+}

@@ -1,0 +1,471 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/replifire/replifire/mutate"
+	"github.com/replifire/replifire/protocol"
+)
+
+// Bounds of one batch.
+const (
+	// jobChunk is how many mutations of a push come before the next push's turn,
+	// so that an offline backlog does not make everybody else wait.
+	jobChunk = 32
+	// maxRounds bounds the rounds of reading that one mutation may cause.
+	maxRounds = 1000
+	// maxReads bounds the entries that a batch holds in memory.
+	maxReads = 200_000
+	// maxRejectionName and the like bound what is stored of a rejection.
+	maxRejectionName = 100
+)
+
+// pushBatch is the batch of a pile of pushes.
+type pushBatch struct {
+	batch
+	jobs  []*batchJob
+	steps []step
+	at    int // the steps before it are decided
+
+	clients   map[protocol.ClientID]*Client // as this batch leaves them
+	dirty     map[protocol.ClientID]bool
+	groups    map[protocol.ClientGroupID]ClientGroup
+	newGroups []ClientGroup
+	bytes     int // of clients and groups to be written
+
+	rejected []rejected
+	won      *pushBatch // set when an earlier try turns out to have been applied
+}
+
+// batchJob is a push's part in a batch.
+type batchJob struct {
+	*job
+	end  int   // how many of its mutations are decided after this batch
+	stop error // why it goes no further
+}
+
+// step is one mutation in its turn.
+type step struct {
+	job *batchJob
+	m   *protocol.Mutation
+	pos int
+}
+
+// rejected is a mutation refused for good, to be logged once that is durable.
+type rejected struct {
+	client protocol.ClientID
+	Rejection
+	cause error
+}
+
+func newPushBatch(s *space, jobs []*job, limit int) *pushBatch {
+	b := &pushBatch{
+		batch:   batch{space: s},
+		clients: map[protocol.ClientID]*Client{},
+		dirty:   map[protocol.ClientID]bool{},
+		groups:  map[protocol.ClientGroupID]ClientGroup{},
+	}
+	for _, j := range jobs {
+		b.jobs = append(b.jobs, &batchJob{job: j, end: j.decided})
+	}
+	b.plan(limit)
+	return b
+}
+
+// plan gives the pushes turns of jobChunk mutations until limit is reached.
+func (b *pushBatch) plan(limit int) {
+	planned := make([]int, len(b.jobs))
+	for more := true; more && len(b.steps) < limit; {
+		more = false
+		for i, j := range b.jobs {
+			rest := j.mutations[j.decided+planned[i]:]
+			n := min(len(rest), jobChunk, limit-len(b.steps))
+			for k := range n {
+				b.steps = append(b.steps, step{job: j, m: &rest[k], pos: j.decided + planned[i] + k})
+			}
+			planned[i] += n
+			more = more || len(rest) > n
+		}
+	}
+}
+
+// decide reads, checks, runs and commits. On nil the batch can be settled. Other
+// errors leave nothing acknowledged; with b.won set, an earlier try was applied.
+func (b *pushBatch) decide(wanted []string, tried map[string]*pushBatch) error {
+	if err := b.prepare(wanted, tried); err != nil {
+		return err
+	}
+	b.admit()
+	if err := b.run(); err != nil {
+		return err
+	}
+	return b.commitAll()
+}
+
+// prepare makes sure that groups and clients of all jobs are known, of one
+// version. When everything is, it reads nothing.
+func (b *pushBatch) prepare(wanted []string, tried map[string]*pushBatch) error {
+	docs := b.unknown()
+	loaded, before := b.space.known.loaded, b.space.known.head.Revision
+	if loaded && len(docs.Groups)+len(docs.Clients) == 0 {
+		b.open()
+		return nil
+	}
+	docs.Keys = wanted
+	snap, err := b.load(docs)
+	if err != nil {
+		return err
+	}
+	if won, ok := tried[snap.Head().Nonce]; ok {
+		won.head = snap.Head()
+		b.won = won
+		return ErrConflict
+	}
+	if loaded && before != snap.Head().Revision {
+		b.space.known.forget() // what else is needed was known of an older version
+		return b.prepare(wanted, tried)
+	}
+	b.open()
+	b.asked = wanted
+	b.addKeys(snap, wanted)
+	return nil
+}
+
+// unknown names the groups and clients that memory does not hold.
+func (b *pushBatch) unknown() Documents {
+	var docs Documents
+	groups, clients := map[protocol.ClientGroupID]bool{}, map[protocol.ClientID]bool{}
+	for _, j := range b.jobs {
+		if _, ok := b.space.known.groups[j.group]; !ok {
+			groups[j.group] = true
+		}
+		for _, m := range j.mutations[j.decided:] {
+			if _, ok := b.space.known.clients[m.ClientID]; !ok {
+				clients[m.ClientID] = true
+			}
+		}
+	}
+	docs.Groups = slices.Sorted(maps.Keys(groups))
+	docs.Clients = slices.Sorted(maps.Keys(clients))
+	return docs
+}
+
+// admit stops the pushes whose group is another user's or space's, or that speak
+// for another group's client: nothing of such a push is applied.
+func (b *pushBatch) admit() {
+	for _, j := range b.jobs {
+		if !b.admits(j) {
+			j.stop = ErrForbidden
+		}
+	}
+}
+
+func (b *pushBatch) admits(j *batchJob) bool {
+	g, ok := b.group(j.group)
+	if ok && (g.UserID != j.caller.UserID || g.Space != b.space.id) {
+		return false
+	}
+	for _, m := range j.mutations[j.decided:] {
+		if c, ok := b.client(m.ClientID); ok && c.GroupID != j.group {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *pushBatch) group(id protocol.ClientGroupID) (ClientGroup, bool) {
+	if g, ok := b.groups[id]; ok {
+		return g, true
+	}
+	g, ok := b.space.known.groups[id]
+	return g, ok
+}
+
+func (b *pushBatch) client(id protocol.ClientID) (Client, bool) {
+	if c, ok := b.clients[id]; ok {
+		return *c, true
+	}
+	c, ok := b.space.known.clients[id]
+	return c, ok
+}
+
+// run decides the steps in rounds: a mutation that asks for what is not read yet
+// is interrupted, the ones behind it run on a guess so that they ask too, and one
+// read answers all. What was decided before the interruption stays decided.
+func (b *pushBatch) run() error {
+	ctx, cancel := b.space.mutatorContext()
+	defer cancel()
+	rounds, at := 0, 0
+	for {
+		if b.at != at {
+			rounds, at = 0, b.at
+		}
+		rounds++
+		b.round(ctx, rounds)
+		if ctx.Err() != nil { // what mutators make of that must not count
+			return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		}
+		keys, ranges := b.base.missing()
+		if len(keys)+len(ranges) == 0 {
+			return nil
+		}
+		if err := b.read(keys, ranges); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *pushBatch) round(ctx context.Context, rounds int) {
+	for ; b.at < len(b.steps); b.at++ {
+		st := b.steps[b.at]
+		if st.job.stop != nil {
+			continue
+		}
+		outcome := b.step(ctx, st, rounds)
+		if outcome == stepInterrupted {
+			b.guess(ctx)
+			return
+		}
+		if outcome == stepFull {
+			b.steps = b.steps[:b.at]
+			return
+		}
+	}
+	b.base.missing() // a mutator may have asked for nothing it needed in the end
+}
+
+// stepOutcome says how a step ended.
+type stepOutcome int
+
+const (
+	stepDecided     stepOutcome = iota // or its job stopped
+	stepInterrupted                    // something has to be read first
+	stepFull                           // the commit has no room for it
+)
+
+// step applies the mutation rules (protocol.md §3) to one mutation.
+func (b *pushBatch) step(ctx context.Context, st step, rounds int) stepOutcome {
+	c, known := b.client(st.m.ClientID)
+	switch {
+	case st.m.ID <= c.LastMutationID:
+		st.job.end = st.pos + 1
+		return stepDecided
+	case st.m.ID > c.LastMutationID+1:
+		st.job.stop = b.gap(st, known)
+		return stepDecided
+	}
+	top := &layer{below: b.done}
+	tx := b.transaction(st, top)
+	err := b.mutate(ctx, tx, st)
+	if tx.interrupted && rounds < maxRounds && b.base.reads < maxReads {
+		return stepInterrupted
+	}
+	if tx.interrupted {
+		err = errors.New("mutation reads too much")
+	}
+	if mutate.IsRetry(err) {
+		st.job.stop = fmt.Errorf("%w: %w", ErrTemporary, err)
+		return stepDecided
+	}
+	if err == nil && top.bytes > b.space.engine.opts.MaxBatchBytes {
+		err = fmt.Errorf("mutation writes more than %d bytes", b.space.engine.opts.MaxBatchBytes)
+	}
+	if err == nil && b.size()+top.bytes > b.space.engine.opts.MaxBatchBytes {
+		return stepFull
+	}
+	if err == nil {
+		b.done.merge(top)
+	}
+	b.acknowledge(st, err)
+	return stepDecided
+}
+
+// size is about what the commit weighs so far.
+func (b *pushBatch) size() int { return b.done.bytes + b.bytes }
+
+func (b *pushBatch) transaction(st step, top *layer) *transaction {
+	return &transaction{
+		caller: st.job.caller, client: st.m.ClientID, mutation: st.m.ID, base: b.base, top: top,
+	}
+}
+
+// mutate runs the mutator, unless the mutation can be judged without.
+func (b *pushBatch) mutate(ctx context.Context, tx *transaction, st step) error {
+	if st.m.Invalid != "" {
+		return fmt.Errorf("%w: %s", mutate.ErrBadArguments, st.m.Invalid)
+	}
+	if st.job.refused == st.pos+1 {
+		return errors.New("cannot be stored")
+	}
+	return b.space.engine.mutators.Run(ctx, st.m.Name, tx, st.m.Args)
+}
+
+// gap says what a mutation id from the future means. A client that is unknown
+// has lost its state here, and so has one of before a restored backup.
+func (b *pushBatch) gap(st step, known bool) error {
+	g, ok := b.group(st.job.group)
+	restored := b.base.head.RestoredAt
+	if !known || (ok && !restored.IsZero() && g.CreatedAt.Before(restored)) {
+		return protocol.ClientStateNotFound()
+	}
+	return ErrMutationGap
+}
+
+// acknowledge moves the client's lastMutationID, for a rejection too.
+func (b *pushBatch) acknowledge(st step, err error) {
+	st.job.end = st.pos + 1
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	c, known := b.client(st.m.ClientID)
+	if !known {
+		c = Client{ID: st.m.ClientID, GroupID: st.job.group}
+	}
+	if _, ok := b.group(st.job.group); !ok {
+		g := ClientGroup{ID: st.job.group, UserID: st.job.caller.UserID, Space: b.space.id, CreatedAt: now}
+		b.groups[g.ID] = g
+		b.newGroups = append(b.newGroups, g)
+		b.bytes += 600
+	}
+	before := 0
+	if b.dirty[c.ID] {
+		before = clientBytes(c)
+	}
+	c.LastMutationID = st.m.ID
+	c.LastSeen = now
+	c.Version = b.base.head.Version + 1
+	if err != nil {
+		b.reject(&c, st.m, err)
+	}
+	b.bytes += clientBytes(c) - before
+	b.clients[c.ID] = &c
+	b.dirty[c.ID] = true
+}
+
+func (b *pushBatch) reject(c *Client, m *protocol.Mutation, err error) {
+	r := Rejection{
+		MutationID: m.ID,
+		Name:       mutate.Truncate(m.Name, maxRejectionName),
+		Reason:     mutate.Reason(err),
+		Version:    b.base.head.Version + 1,
+	}
+	c.Rejections = append(slices.Clone(c.Rejections), r)
+	if extra := len(c.Rejections) - MaxRejections; extra > 0 {
+		c.Rejections = c.Rejections[extra:]
+	}
+	b.rejected = append(b.rejected, rejected{client: c.ID, Rejection: r, cause: err})
+}
+
+// clientBytes is about what a client costs in a commit.
+func clientBytes(c Client) int {
+	n := 2*len(c.ID) + len(c.GroupID) + 300
+	for _, r := range c.Rejections {
+		n += len(r.Name) + len(r.Reason) + 80
+	}
+	return n
+}
+
+// guess runs the steps behind an interrupted one to learn what they will read.
+// Nothing that they do or say counts.
+func (b *pushBatch) guess(ctx context.Context) {
+	top := &layer{below: b.done}
+	last := map[protocol.ClientID]int64{b.steps[b.at].m.ClientID: b.steps[b.at].m.ID}
+	for _, st := range b.steps[b.at+1:] {
+		c, _ := b.client(st.m.ClientID)
+		if st.job.stop != nil || st.m.ID != max(c.LastMutationID, last[st.m.ClientID])+1 {
+			continue
+		}
+		last[st.m.ClientID] = st.m.ID
+		own := &layer{below: top}
+		tx := b.transaction(st, own)
+		if err := b.mutate(ctx, tx, st); err == nil && !tx.interrupted {
+			top.merge(own)
+		}
+	}
+}
+
+// commitAll commits what the steps left. What was only decided from memory, and
+// is not confirmed by a commit, is decided again on a fresh read.
+func (b *pushBatch) commitAll() error {
+	if !b.fresh && (len(b.dirty) == 0 || b.refuses()) {
+		return errStale
+	}
+	if len(b.dirty) == 0 {
+		return nil
+	}
+	next := b.successor()
+	return b.commit(Commit{
+		Prev:    b.base.head,
+		Next:    next,
+		Entries: b.entries(next.Version),
+		Clients: b.changed(),
+		Groups:  b.newGroups,
+	})
+}
+
+// refuses reports whether a job was stopped for what only a fresh read may say.
+func (b *pushBatch) refuses() bool {
+	return slices.ContainsFunc(b.jobs, func(j *batchJob) bool {
+		return j.stop != nil && !errors.Is(j.stop, ErrTemporary)
+	})
+}
+
+// changed are the clients to write, in the order of their ids.
+func (b *pushBatch) changed() []Client {
+	clients := make([]Client, 0, len(b.dirty))
+	for _, id := range slices.Sorted(maps.Keys(b.dirty)) {
+		clients = append(clients, *b.clients[id])
+	}
+	return clients
+}
+
+// narrow finds the mutation that makes a commit impossible: half the batch, then
+// half of that, and the last one left is rejected.
+func (b *pushBatch) narrow() int {
+	if len(b.steps) > 1 {
+		return (len(b.steps) + 1) / 2
+	}
+	for _, st := range b.steps {
+		st.job.refused = st.pos + 1
+	}
+	return 1
+}
+
+// logRejections tells the operator, once it is durable.
+func (b *pushBatch) logRejections() {
+	for _, r := range b.rejected {
+		attrs := []any{
+			"space", b.space.id, "client_id", r.client, "mutation_id", r.MutationID,
+			"mutator", r.Name, "reason", r.Reason,
+		}
+		if p, ok := errors.AsType[*mutate.PanicError](r.cause); ok {
+			attrs = append(attrs, "stack", string(p.Stack))
+		}
+		b.space.engine.opts.Logger.WarnContext(b.space.engine.ctx, "mutation rejected", attrs...)
+	}
+}
+
+// settle finishes a push, or reports false when it goes back into the queue.
+func (j *batchJob) settle(e *Engine) bool {
+	j.decided = j.end
+	switch {
+	case errors.Is(j.stop, ErrTemporary):
+		j.retries++
+		pause := backoff(j.retries+3, false)
+		if time.Now().Add(pause).Before(j.deadline) && e.ctx.Err() == nil {
+			j.notBefore = time.Now().Add(pause)
+			return false
+		}
+		j.finish(j.stop)
+	case j.stop != nil:
+		j.finish(j.stop)
+	case j.decided == len(j.mutations):
+		j.finish(nil)
+	default:
+		return false
+	}
+	return true
+}

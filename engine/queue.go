@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/replifire/replifire/mutate"
+	"github.com/replifire/replifire/protocol"
+)
+
+// queue is the group commit of one space: jobs pile up while a commit is in
+// flight, and the next commit takes the pile. It is bounded by count and by bytes
+// and has no goroutine of its own: add says when a worker is to be started, take
+// when it is to end.
+type queue struct {
+	maxJobs, maxBytes int
+
+	mu      sync.Mutex
+	jobs    []*job
+	bytes   int
+	working bool
+	arrived chan struct{} // one slot: a job was added while the worker slept
+}
+
+// job is one push, or one change by an operator, on its way to a commit.
+type job struct {
+	caller Caller
+	bytes  int
+	// ctx is the request's. A job whose request has ended is dropped if its turn
+	// has not come yet, and never stops a commit it is part of.
+	ctx      context.Context
+	deadline time.Time
+	done     chan error // one slot
+
+	// Of a push: the mutations, and how many of them are decided and committed.
+	group     protocol.ClientGroupID
+	mutations []protocol.Mutation
+	decided   int
+	refused   int // 1 + the index of the mutation found to make a commit impossible
+	// Of a push that waits because a mutator asked for it (mutate.Retry).
+	notBefore time.Time
+	retries   int
+
+	// Of an operator's change, which has a commit to itself.
+	operation *operation
+}
+
+// operation is a change that no client makes.
+type operation struct {
+	write   func(ctx context.Context, tx mutate.WriteTransaction) error
+	head    func(next *Head)
+	onEmpty bool // do it to a space nobody has written to, which creates it
+	result  Head
+	nonces  []string // of the commits tried for it
+	tried   int64    // the version that the last of them was to follow
+	failed  bool     // for good: not to be tried again
+}
+
+// finish tells the waiting request, once; what is said later is not heard.
+func (j *job) finish(err error) {
+	select {
+	case j.done <- err:
+	default:
+	}
+}
+
+// over reports why a job must not be tried any more, nil while it may.
+func (j *job) over(now time.Time, last error) error {
+	if err := j.ctx.Err(); err != nil {
+		return err
+	}
+	if now.Before(j.deadline) {
+		return nil
+	}
+	return last
+}
+
+func newQueue(maxJobs, maxBytes int) *queue {
+	return &queue{maxJobs: maxJobs, maxBytes: maxBytes, arrived: make(chan struct{}, 1)}
+}
+
+// add puts a job at the end; start tells the caller to start the worker.
+func (q *queue) add(j *job) (start bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.jobs) >= q.maxJobs || (len(q.jobs) > 0 && q.bytes+j.bytes > q.maxBytes) {
+		return false, ErrOverloaded
+	}
+	q.jobs = append(q.jobs, j)
+	q.bytes += j.bytes
+	start, q.working = !q.working, true
+	select {
+	case q.arrived <- struct{}{}:
+	default:
+	}
+	return start, nil
+}
+
+func (q *queue) idle() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.working
+}
+
+// take removes and returns the jobs whose turn has come: an operation alone, or
+// all pushes before the next operation, those that wait for their time left
+// out. wait is how long until the first of those; with neither jobs nor wait the
+// queue is empty and the worker is to end.
+func (q *queue) take(now time.Time) (pile []*job, wait time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var rest []*job
+	for i, j := range q.jobs {
+		if j.operation != nil && len(pile) > 0 {
+			rest = append(rest, q.jobs[i:]...)
+			break
+		}
+		if d := j.notBefore.Sub(now); d > 0 {
+			rest = append(rest, j)
+			if wait == 0 || d < wait {
+				wait = d
+			}
+			continue
+		}
+		pile = append(pile, j)
+		q.bytes -= j.bytes
+		if j.operation != nil {
+			rest = append(rest, q.jobs[i+1:]...)
+			break
+		}
+	}
+	q.jobs = rest
+	q.working = len(pile) > 0 || len(rest) > 0
+	return pile, wait
+}
+
+// putBack returns jobs that are not done to the front, in their order.
+func (q *queue) putBack(jobs []*job) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.jobs = slices.Concat(jobs, q.jobs)
+	for _, j := range jobs {
+		q.bytes += j.bytes
+	}
+}

@@ -1,0 +1,236 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/replifire/replifire/protocol"
+)
+
+// maxKnownClients bounds the clients remembered of a space.
+const maxKnownClients = 20_000
+
+// space is the one writer of a space in this process. Its worker runs while its
+// queue has jobs, and everything below the queue belongs to the worker.
+type space struct {
+	engine *Engine
+	id     protocol.SpaceID
+	queue  *queue
+
+	known known
+}
+
+// known is what the worker remembers of the committed state, all of one version:
+// that of head. It may be behind the store when another instance has committed;
+// then the next commit's precondition finds it out. It never remembers that
+// something does not exist.
+type known struct {
+	loaded  bool
+	head    Head
+	clients map[protocol.ClientID]Client
+	groups  map[protocol.ClientGroupID]ClientGroup
+}
+
+func newSpace(e *Engine, id protocol.SpaceID) *space {
+	s := &space{engine: e, id: id, queue: newQueue(e.opts.MaxQueuePushes, e.opts.MaxQueueBytes)}
+	s.known.forget()
+	return s
+}
+
+func (k *known) forget() {
+	*k = known{clients: map[protocol.ClientID]Client{}, groups: map[protocol.ClientGroupID]ClientGroup{}}
+}
+
+// learn takes over a snapshot's head and what was asked for with it. What was
+// known of another version is forgotten.
+func (k *known) learn(snap Snapshot, docs Documents) {
+	if !k.loaded || k.head.Revision != snap.Head().Revision {
+		k.forget()
+	}
+	k.loaded, k.head = true, snap.Head()
+	for _, id := range docs.Groups {
+		if g, ok := snap.Group(id); ok {
+			k.groups[id] = g
+		}
+	}
+	for _, id := range docs.Clients {
+		if c, ok := snap.Client(id); ok {
+			k.clients[id] = c
+		}
+	}
+}
+
+// work is the worker: it ends when the queue is empty.
+func (s *space) work() {
+	for {
+		now := time.Now()
+		if s.engine.ctx.Err() != nil {
+			now = now.Add(time.Hour) // nobody waits any more: fail them all
+		}
+		jobs, wait := s.queue.take(now)
+		switch {
+		case len(jobs) > 0 && jobs[0].operation != nil:
+			s.operate(jobs[0])
+		case len(jobs) > 0:
+			s.push(jobs)
+		case wait > 0:
+			s.sleep(wait, s.queue.arrived)
+		default:
+			return
+		}
+	}
+}
+
+// sleep ends early when the engine gives up or something arrives.
+func (s *space) sleep(d time.Duration, arrived <-chan struct{}) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-arrived:
+	case <-s.engine.ctx.Done():
+	}
+}
+
+// storeContext bounds one call of the store. It belongs to no request: one
+// client's disconnect never cancels another's commit.
+func (s *space) storeContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(s.engine.ctx, s.engine.opts.StoreTimeout)
+}
+
+// mutatorContext bounds the running of mutators.
+func (s *space) mutatorContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(s.engine.ctx, s.engine.opts.PushTimeout)
+}
+
+// push decides and commits as much of the jobs as one commit holds. Jobs with
+// more to do go back into the queue.
+func (s *space) push(jobs []*job) {
+	limit := s.engine.opts.MaxBatchMutations
+	tried := map[string]*pushBatch{} // by the nonce of a commit whose outcome is open
+	wanted := []string(nil)
+	last := error(ErrUnavailable)
+	for try := 0; ; try++ {
+		if jobs = s.dropOver(jobs, last); len(jobs) == 0 {
+			return
+		}
+		b := newPushBatch(s, jobs, limit)
+		err := b.decide(wanted, tried)
+		if err == nil {
+			s.settle(b)
+			return
+		}
+		if won := b.won; won != nil { // an earlier try of ours turns out to have been applied
+			s.settle(won)
+			return
+		}
+		if b.nonce() != "" {
+			tried[b.nonce()] = b
+		}
+		wanted = b.wanted()
+		switch {
+		case errors.Is(err, ErrCorrupt):
+			s.isolate(jobs, err)
+			return
+		case errors.Is(err, ErrImpossible):
+			limit = b.narrow()
+		case !errors.Is(err, errStale):
+			last = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		s.recover(try, err)
+	}
+}
+
+// isolate finds the push that touches a corrupt document, which must not fail
+// its neighbours.
+func (s *space) isolate(jobs []*job, err error) {
+	if len(jobs) == 1 {
+		jobs[0].finish(err)
+		return
+	}
+	for _, j := range jobs {
+		s.push([]*job{j})
+	}
+}
+
+// recover prepares another try after err.
+func (s *space) recover(try int, err error) {
+	if !errors.Is(err, ErrImpossible) {
+		s.known.forget()
+	}
+	if errors.Is(err, errStale) || errors.Is(err, ErrImpossible) {
+		return
+	}
+	s.engine.opts.Logger.DebugContext(s.engine.ctx, "commit to be tried again",
+		"space", s.id, "try", try, "error", err)
+	s.sleep(backoff(try, errors.Is(err, ErrConflict)), nil)
+}
+
+// backoff is nothing after a first lost race, then a few milliseconds with
+// jitter: a race is lost to a commit that is over. Trouble of the store gets more
+// time to pass.
+func backoff(try int, conflict bool) time.Duration {
+	if conflict && try == 0 {
+		return 0
+	}
+	ceiling := time.Second
+	if conflict {
+		ceiling = 100 * time.Millisecond
+	}
+	d := min(2*time.Millisecond<<min(try, 16), ceiling)
+	return d/2 + rand.N(d)
+}
+
+// dropOver finishes the jobs whose request or time has ended and returns the rest.
+func (s *space) dropOver(jobs []*job, last error) []*job {
+	if s.engine.ctx.Err() != nil {
+		last = ErrClosed
+	}
+	var rest []*job
+	for _, j := range jobs {
+		err := j.over(time.Now(), last)
+		if s.engine.ctx.Err() != nil {
+			err = ErrClosed
+		}
+		if err != nil {
+			j.finish(err)
+			continue
+		}
+		rest = append(rest, j)
+	}
+	return rest
+}
+
+// settle tells everybody of a batch whose commit is durable, or that needed none.
+func (s *space) settle(b *pushBatch) {
+	if b.head.Version != b.base.head.Version {
+		s.committed(b.head)
+	}
+	for _, c := range b.changed() {
+		s.known.clients[c.ID] = c
+	}
+	for _, g := range b.newGroups {
+		s.known.groups[g.ID] = g
+		s.engine.remember(g, s.known.head.Epoch)
+	}
+	b.logRejections()
+	var unfinished []*job
+	for _, bj := range b.jobs {
+		if !bj.settle(s.engine) {
+			unfinished = append(unfinished, bj.job)
+		}
+	}
+	s.queue.putBack(unfinished)
+	if len(s.known.clients) > maxKnownClients {
+		s.known.forget()
+	}
+}
+
+// committed takes over the head of a commit of ours and tells the engine's owner.
+func (s *space) committed(head Head) {
+	s.known.head = head
+	s.engine.opts.OnCommit(s.id, head)
+}

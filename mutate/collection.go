@@ -1,0 +1,64 @@
+package mutate
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+)
+
+// Collection is the entries of one type under a common prefix: item id has the
+// key Prefix + id. The zero value is the collection of everything.
+type Collection[T any] struct {
+	Prefix string
+}
+
+// Item is an item of a collection with its id.
+type Item[T any] struct {
+	ID    string
+	Value T
+}
+
+// Key is the key of an item.
+func (c Collection[T]) Key(id string) string { return c.Prefix + id }
+
+// Get reads an item; false if there is none. A stored value that does not decode
+// into a T is an error.
+func (c Collection[T]) Get(tx ReadTransaction, id string) (T, bool, error) {
+	return Get[T](tx, c.Key(id))
+}
+
+// Has reports whether there is an item.
+func (c Collection[T]) Has(tx ReadTransaction, id string) (bool, error) {
+	return tx.Has(c.Key(id))
+}
+
+// Set writes an item.
+func (c Collection[T]) Set(tx WriteTransaction, id string, item T) error {
+	return tx.Set(c.Key(id), item)
+}
+
+// Del removes an item and reports whether there was one.
+func (c Collection[T]) Del(tx WriteTransaction, id string) (bool, error) {
+	return tx.Del(c.Key(id))
+}
+
+// Scan yields the items in the order of their ids' UTF-8 bytes. An error is yielded
+// once, last.
+func (c Collection[T]) Scan(tx ReadTransaction) iter.Seq2[Item[T], error] {
+	return func(yield func(Item[T], error) bool) {
+		for e, err := range tx.Scan(ScanOptions{Prefix: c.Prefix}) {
+			item := Item[T]{}
+			if err == nil {
+				item.ID = e.Key[len(c.Prefix):]
+				err = json.Unmarshal(e.Value, &item.Value)
+			}
+			if err != nil {
+				yield(Item[T]{}, fmt.Errorf("scan %q: %w", c.Prefix, err))
+				return
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}

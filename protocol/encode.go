@@ -1,0 +1,223 @@
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
+
+// encodeBuffer is how many bytes of a response are gathered before they are written.
+const encodeBuffer = 16 << 10
+
+// Encode writes the response as JSON to w, in pieces and while it reads the patch:
+// memory does not grow with the patch. It returns the patch's error or w's. What
+// was written before an error is never a complete JSON text, so no client takes it
+// for an answer; and as long as the response is smaller than 16 KiB nothing is
+// written, so that an early error can still be answered as one.
+//
+// Cookie and values are written as they are and MUST be valid JSON (see
+// CheckValue). Equal responses are written as equal bytes.
+func (r *PullResponse) Encode(w io.Writer) error {
+	e := encoder{w: w, buf: make([]byte, 0, 512)}
+	if err := e.response(r); err != nil {
+		return err
+	}
+	e.flush()
+	return e.err
+}
+
+// encoder gathers JSON text and writes it. Its first error stops the writing; whoever
+// gives it much to write looks at err from time to time.
+type encoder struct {
+	w   io.Writer
+	buf []byte
+	err error
+}
+
+func (e *encoder) response(r *PullResponse) error {
+	if len(r.Cookie) == 0 {
+		return errors.New("pull response has no cookie")
+	}
+	e.text(`{"cookie":`)
+	e.verbatim(r.Cookie)
+	if r.Version == 0 {
+		e.text(`,"lastMutationID":`)
+		e.integer(r.LastMutationID)
+	} else {
+		e.text(`,"lastMutationIDChanges":`)
+		members(e, r.LastMutationIDChanges, e.integer)
+	}
+	if len(r.Rejections) > 0 {
+		e.text(`,"rejections":`)
+		members(e, r.Rejections, e.rejections)
+	}
+	e.text(`,"patch":[`)
+	if err := e.patch(r.Patch); err != nil {
+		return err
+	}
+	e.text(`]}`)
+	return nil
+}
+
+// members writes a map as an object, sorted by the members' names.
+func members[V any](e *encoder, m map[ClientID]V, value func(V)) {
+	e.text("{")
+	for i, id := range slices.Sorted(maps.Keys(m)) {
+		e.comma(i)
+		e.string(string(id))
+		e.text(":")
+		value(m[id])
+	}
+	e.text("}")
+}
+
+func (e *encoder) rejections(list []Rejection) {
+	e.text("[")
+	for i, r := range list {
+		e.comma(i)
+		e.text(`{"id":`)
+		e.integer(r.ID)
+		e.text(`,"name":`)
+		e.string(r.Name)
+		e.text(`,"reason":`)
+		e.string(r.Reason)
+		e.text("}")
+	}
+	e.text("]")
+}
+
+func (e *encoder) patch(operations iter.Seq2[PatchOperation, error]) error {
+	if operations == nil {
+		return nil
+	}
+	i := 0
+	for op, err := range operations {
+		if err != nil {
+			return fmt.Errorf("read patch: %w", err)
+		}
+		e.comma(i)
+		i++
+		if err := e.operation(op); err != nil {
+			return err
+		}
+		if e.err != nil {
+			return e.err // nobody reads any more
+		}
+	}
+	return nil
+}
+
+func (e *encoder) operation(op PatchOperation) error {
+	switch op.Op {
+	case OpPut:
+		if len(op.Value) == 0 {
+			return errors.New("put in patch has no value")
+		}
+		e.text(`{"op":"put","key":`)
+		e.string(op.Key)
+		e.text(`,"value":`)
+		e.verbatim(op.Value)
+		e.text("}")
+	case OpDel:
+		e.text(`{"op":"del","key":`)
+		e.string(op.Key)
+		e.text("}")
+	case OpClear:
+		e.text(`{"op":"clear"}`)
+	default:
+		return fmt.Errorf("patch has unknown operation %q", op.Op)
+	}
+	return nil
+}
+
+// comma separates an element of index i from the one before it. It is where the
+// buffer is emptied too, which is thus not much larger than its threshold.
+func (e *encoder) comma(i int) {
+	if i > 0 {
+		e.text(",")
+	}
+	if len(e.buf) >= encodeBuffer {
+		e.flush()
+	}
+}
+
+func (e *encoder) flush() {
+	if e.err == nil {
+		_, e.err = e.w.Write(e.buf)
+	}
+	e.buf = e.buf[:0]
+}
+
+func (e *encoder) text(s string)   { e.buf = append(e.buf, s...) }
+func (e *encoder) integer(n int64) { e.buf = strconv.AppendInt(e.buf, n, 10) }
+func (e *encoder) string(s string) { e.buf = appendString(e.buf, s) }
+
+// verbatim writes JSON as it is; what is large is not copied.
+func (e *encoder) verbatim(raw []byte) {
+	if len(raw) < encodeBuffer {
+		e.buf = append(e.buf, raw...)
+		return
+	}
+	e.flush()
+	if e.err == nil {
+		_, e.err = e.w.Write(raw)
+	}
+}
+
+// appendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for len(s) > 0 {
+		plain := plainPrefix(s)
+		dst = append(dst, s[:plain]...)
+		s = s[plain:]
+		if len(s) > 0 {
+			dst = appendEscaped(dst, s[0])
+			s = s[1:]
+		}
+	}
+	return append(dst, '"')
+}
+
+// plainPrefix is how many bytes of s need no escape.
+func plainPrefix(s string) int {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < ' ' || c == '"' || c == '\\' {
+			return i
+		}
+		size := 1
+		if c >= utf8.RuneSelf {
+			var r rune
+			if r, size = utf8.DecodeRuneInString(s[i:]); r == utf8.RuneError && size == 1 {
+				return i
+			}
+		}
+		i += size
+	}
+	return len(s)
+}
+
+// appendEscaped appends a byte that cannot stand in a string as it is.
+func appendEscaped(dst []byte, c byte) []byte {
+	const hex = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	case '\t':
+		return append(dst, `\t`...)
+	}
+	if c >= utf8.RuneSelf {
+		return append(dst, `\ufffd`...)
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+}
