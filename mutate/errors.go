@@ -1,6 +1,7 @@
 package mutate
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -34,23 +35,50 @@ func IsRetry(err error) bool {
 	return ok
 }
 
-// PanicError is a mutator's panic.
+// decodeError says which part of a JSON text does not decode, and not what it held:
+// the error goes to the client and into the log. What encoding/json said is wrapped.
+type decodeError struct{ err error }
+
+func (e *decodeError) Error() string {
+	t, ok := errors.AsType[*json.UnmarshalTypeError](e.err)
+	if !ok {
+		return "JSON does not decode"
+	}
+	kind, _, _ := strings.Cut(t.Value, " ") // of a number, the digits follow
+	reason := "JSON " + kind + " does not fit"
+	if t.Field != "" {
+		reason = t.Field + ": " + reason
+	}
+	return reason
+}
+
+func (e *decodeError) Unwrap() error { return e.err }
+
+// PanicError is a mutator's panic: a rejection for its client, a bug for the
+// operator, who finds the stack in the log.
 type PanicError struct {
+	// Value is what the mutator panicked with.
 	Value any
+	// Stack is the text of debug.Stack at that place.
 	Stack []byte
 }
 
 // Error is for the operator: the value may hold anything.
 func (e *PanicError) Error() string { return fmt.Sprintf("mutator panicked: %v", e.Value) }
 
-// Protect calls fn and turns a panic of its into a *PanicError.
+// Protect calls fn and turns a panic of its into a *PanicError. Whatever else it
+// returns can be printed and unwrapped without a panic, which an error that is a
+// nil pointer in an interface could not.
 func Protect(fn func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	return fn()
+	if err = fn(); err != nil {
+		_, _ = err.Error(), IsRetry(err)
+	}
+	return err
 }
 
 // Reason is what a client is told of a mutation rejected with err: the error's

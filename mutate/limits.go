@@ -13,8 +13,9 @@ import (
 // Limits of what a space can hold, the same for every store. What breaks one is
 // an error of Set, which makes a rejection of the mutation.
 const (
-	// MaxKeyBytes bounds a key.
-	MaxKeyBytes = 1500
+	// MaxKeyBytes bounds a key: Firestore takes no longer value in a query than
+	// about 1,500 bytes, and the bound of a range can be longer than its key.
+	MaxKeyBytes = 1024
 	// MaxValueBytes bounds the JSON text of a value: a Firestore document holds
 	// 1 MiB with its names (firestore.md §3.1).
 	MaxValueBytes = 1_000_000

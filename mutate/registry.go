@@ -8,6 +8,9 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"unicode/utf8"
+
+	"github.com/replifire/replifire/protocol"
 )
 
 // What Registry.Run rejects a mutation with before its mutator has run.
@@ -38,9 +41,12 @@ type mutator func(ctx context.Context, tx WriteTransaction, args json.RawMessage
 // NewRegistry returns a Registry without mutators.
 func NewRegistry() *Registry { return &Registry{mutators: map[string]mutator{}} }
 
-// Register adds fn under name. The arguments of a mutation decode into an A, as
-// encoding/json does it; null is the zero A. It panics if the name is empty or
-// taken, which is a mistake of the program's; TryRegister returns it instead.
+// Register adds fn under name. The arguments of a mutation decode into an A by the
+// rules of encoding/json: what A has no field for is dropped, a field that is not
+// there stays zero (a pointer tells it from one that is zero), names match whatever
+// their case, and null is the zero A. It panics if fn is nil, or if the name is
+// taken, empty, not UTF-8 or longer than protocol.MaxNameBytes: mistakes of the
+// program's. TryRegister returns them instead.
 func Register[A any](
 	r *Registry, name string, fn func(ctx context.Context, tx WriteTransaction, args A) error,
 ) {
@@ -55,6 +61,9 @@ func TryRegister[A any](
 ) error {
 	if name == "" || fn == nil {
 		return errors.New("mutate: a mutator needs a name and a function")
+	}
+	if len(name) > protocol.MaxNameBytes || !utf8.ValidString(name) {
+		return fmt.Errorf("mutate: no client can call a mutator named %.40q", name)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,7 +109,7 @@ func decode[A any](raw json.RawMessage) (A, error) {
 		raw = json.RawMessage("null")
 	}
 	if err := json.Unmarshal(raw, &args); err != nil {
-		return args, badArguments(err)
+		return args, fmt.Errorf("%w: %w", ErrBadArguments, &decodeError{err: err})
 	}
 	v, ok := any(args).(Validator)
 	if !ok {
@@ -115,19 +124,8 @@ func decode[A any](raw json.RawMessage) (A, error) {
 	return args, nil
 }
 
-// badArguments names the field that does not decode, and not what it held.
-func badArguments(err error) error {
-	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		field := t.Field
-		if field == "" {
-			field = "the argument"
-		}
-		return fmt.Errorf("%w: %s is a JSON %s", ErrBadArguments, field, t.Value)
-	}
-	return fmt.Errorf("%w: they do not decode", ErrBadArguments)
-}
-
-// Get reads a key's value into a T; false if the key has none.
+// Get reads a key's value into a T; false if the key has none. A value that does
+// not decode into a T is an error, which rejects the mutation when it is returned.
 func Get[T any](tx ReadTransaction, key string) (T, bool, error) {
 	var v T
 	raw, ok, err := tx.Get(key)
@@ -135,7 +133,7 @@ func Get[T any](tx ReadTransaction, key string) (T, bool, error) {
 		return v, false, err
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
-		return v, false, fmt.Errorf("value of another type is stored: %w", err)
+		return v, false, fmt.Errorf("stored value: %w", &decodeError{err: err})
 	}
 	return v, true, nil
 }

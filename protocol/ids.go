@@ -7,9 +7,10 @@ import (
 )
 
 // MaxIDBytes bounds every id a client chooses: spaces, client groups, clients.
-// Real ones are at most 36 bytes; the bound is the one Firestore has for a
-// document id (firestore.md §3.1), so that no id can fail later than here.
-const MaxIDBytes = 1500
+// Real ones are at most 36 bytes. Firestore takes 1,500 in a document's id and
+// somewhat less in a query, where an id can stand beside other values
+// (firestore.md §3.1); well below both, no id can fail later than here.
+const MaxIDBytes = 1024
 
 // MaxMutationID is the largest mutation id: above 2^53−1 a JavaScript number
 // no longer counts by one (protocol.md §7).

@@ -25,14 +25,19 @@ type scanner struct {
 	objects [maxNesting/64 + 1]uint64
 }
 
-// newScanner checks that data is UTF-8 at once: it is faster than character by
-// character, and what is not ASCII needs no look afterwards.
 func newScanner(data []byte) *scanner {
-	s := &scanner{data: data}
+	s := new(scanner)
+	s.start(data)
+	return s
+}
+
+// start checks that data is UTF-8 at once: it is faster than character by character,
+// and what is not ASCII needs no look afterwards.
+func (s *scanner) start(data []byte) {
+	s.data = data
 	if !utf8.Valid(data) {
 		s.fail("is not valid UTF-8")
 	}
-	return s
 }
 
 // fail keeps the first error.

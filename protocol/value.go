@@ -17,7 +17,8 @@ const MaxDepth = 100
 // deeper than MaxDepth. It takes time linear in raw and allocates nothing unless
 // it fails. How large a value may be is for stores to say.
 func CheckValue(raw json.RawMessage) error {
-	s := newScanner(raw)
+	var s scanner // on the stack
+	s.start(raw)
 	v := s.value()
 	s.end()
 	switch {

@@ -223,17 +223,21 @@ func (c *checker) byGroup(ctx context.Context, snap engine.Snapshot) error {
 		if group == "" {
 			continue // "" asks for all groups; the id itself is a problem already
 		}
-		found := 0
+		where := "group " + quote(string(group))
+		found := map[protocol.ClientID]bool{}
 		for cl, err := range snap.Clients(ctx, group, math.MinInt64) {
 			if err != nil {
 				return err
 			}
-			found++
-			c.agreeClient("by group "+quote(string(group)), cl)
+			if cl.GroupID != group || found[cl.ID] {
+				c.report.add(ClientAgreement, where, "client %s of group %s shown, before too: %t",
+					quote(string(cl.ID)), quote(string(cl.GroupID)), found[cl.ID])
+			}
+			found[cl.ID] = true
+			c.agreeClient("by group", cl)
 		}
-		if want := c.groups[group]; found != want {
-			c.report.add(ClientAgreement, "group "+quote(string(group)),
-				"%d clients by group, %d of all", found, want)
+		if want := c.groups[group]; len(found) != want {
+			c.report.add(ClientAgreement, where, "%d clients by group, %d of all", len(found), want)
 		}
 	}
 	return nil

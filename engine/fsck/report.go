@@ -119,7 +119,7 @@ func (r *Report) add(i Invariant, where, format string, args ...any) {
 	}
 }
 
-// maxQuote cuts ids and keys in a report: a client chooses up to 1,500 bytes.
+// maxQuote cuts ids and keys in a report: a client chooses up to 1,024 bytes.
 const maxQuote = 80
 
 func quote(s string) string {
