@@ -1,0 +1,113 @@
+package handlers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/poke"
+	"github.com/replifire/replifire/protocol"
+)
+
+// Defaults of Config, and what is fixed.
+const (
+	// DefaultMaxBodyBytes holds the backlog of a long time offline: 3,000 mutations
+	// were 340 KB (protocol.md §1.2).
+	DefaultMaxBodyBytes = 8 << 20
+	// DefaultHeartbeat is below the minute after which proxies give up a silent
+	// connection.
+	DefaultHeartbeat = 20 * time.Second
+	// DefaultStreamLife is below the 60 minutes Cloud Run allows a request at most.
+	DefaultStreamLife = 55 * time.Minute
+	// WriteTimeout is how long a client may take to accept one piece of an answer.
+	WriteTimeout = 10 * time.Second
+	// ReadyTimeout bounds the check behind GET /ready.
+	ReadyTimeout = 3 * time.Second
+)
+
+// Engine is what is needed of *engine.Engine.
+type Engine interface {
+	Push(ctx context.Context, c engine.Caller, req *protocol.PushRequest) error
+	Pull(ctx context.Context, c engine.Caller, req *protocol.PullRequest) (*protocol.PullResponse, error)
+	Reset(ctx context.Context, space protocol.SpaceID) (engine.Head, error)
+}
+
+// Config of a Handler. Engine, Hub, Authenticator and Policy MUST be set; every
+// other zero field is its default.
+type Config struct {
+	Engine        Engine
+	Hub           *poke.Hub
+	Authenticator auth.Authenticator
+	Policy        auth.Policy
+
+	// Origins may use the API from a browser: each is compared as a whole with the
+	// Origin header. "*" stands for all of them and is for development mode only.
+	Origins []string
+	// Dev lets everybody empty a space through /api/init, by GET too.
+	Dev bool
+	// Ready says why the service is not ready, nil when it is. It is called at
+	// most once a second. Nil: always ready.
+	Ready func(ctx context.Context) error
+	// Page answers GET and HEAD of everything that is not the API; nil: nothing
+	// does.
+	Page http.Handler
+
+	// MaxBodyBytes bounds the body of a push or a pull.
+	MaxBodyBytes int64
+	// Heartbeat is how long a poke stream is silent at most.
+	Heartbeat time.Duration
+	// StreamLife is after what time a poke stream is ended at the latest. It may
+	// be a tenth shorter, so that streams begun together do not end together.
+	StreamLife time.Duration
+
+	// Logger has one line for each request; nil: slog.Default. See NewLogger.
+	Logger *slog.Logger
+	// ProjectID is the Google Cloud project that owns the traces; "" leaves them
+	// out of the log.
+	ProjectID string
+}
+
+func (c Config) withDefaults() Config {
+	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
+	c.Heartbeat = cmp.Or(c.Heartbeat, DefaultHeartbeat)
+	c.StreamLife = cmp.Or(c.StreamLife, DefaultStreamLife)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Ready == nil {
+		c.Ready = func(context.Context) error { return nil }
+	}
+	return c
+}
+
+// valid says what New cannot work with.
+func (c *Config) valid() error {
+	if c.Engine == nil || c.Hub == nil || c.Authenticator == nil || c.Policy == nil {
+		return errors.New("handlers: Engine, Hub, Authenticator and Policy must be set")
+	}
+	if c.MaxBodyBytes < 0 || c.Heartbeat < 0 || c.StreamLife < 0 {
+		return errors.New("handlers: limits must not be negative")
+	}
+	for _, o := range c.Origins {
+		if o == "*" && !c.Dev {
+			return errors.New(`handlers: origin "*" is for development mode only`)
+		}
+		if o != "*" && !validOrigin(o) {
+			return fmt.Errorf("handlers: origin %q is not like https://app.example.com", o)
+		}
+	}
+	return nil
+}
+
+// validOrigin accepts what browsers send: a scheme, a host and perhaps a port, in
+// lower case and without anything after it.
+func validOrigin(o string) bool {
+	u, err := url.Parse(o)
+	return err == nil && u.Host != "" && o == u.Scheme+"://"+u.Host && o == strings.ToLower(o)
+}

@@ -1,0 +1,145 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/poke"
+	"github.com/replifire/replifire/protocol"
+)
+
+// statusClientGone is what the log says of a request whose client did not wait
+// for the answer. Nobody receives it.
+const statusClientGone = 499
+
+// refusal is an answer that is not 200. It is an error, so that whatever refuses
+// a request itself can say how.
+type refusal struct {
+	status int
+	kind   string // for programs, stable
+	detail string // for people, without anything internal
+}
+
+// Error is for the log.
+func (r refusal) Error() string { return r.detail }
+
+// What this package fails with itself.
+var (
+	errPanic = errors.New("panic, see the line before")
+	// errClient: the connection broke, or the client is too slow.
+	errClient = errors.New("client does not take the answer")
+)
+
+// table says what the errors of the packages below become. The first match
+// counts. Texts are for people who write clients, and tell them nothing of the
+// server's insides.
+var table = []struct {
+	err error
+	refusal
+}{
+	{auth.ErrUnauthenticated, refusal{http.StatusUnauthorized, "unauthenticated", "A valid token is needed."}},
+	{auth.ErrForbidden, refusal{http.StatusForbidden, "forbidden", "This is not allowed."}},
+	{engine.ErrForbidden, refusal{http.StatusForbidden, "forbidden", "This is not allowed."}},
+	{engine.ErrMutationGap, refusal{
+		http.StatusConflict, "mutation_gap",
+		"A mutation before the one that was sent is missing. Those before it are applied.",
+	}},
+	{engine.ErrOverloaded, refusal{http.StatusTooManyRequests, "overloaded", "Too much is waiting for this space."}},
+	{poke.ErrTooManyStreams, refusal{http.StatusTooManyRequests, "too_many_streams", "Too many are listening."}},
+	{engine.ErrCorrupt, internal},
+	{engine.ErrImpossible, internal},
+	{engine.ErrClosed, unavailable},
+	{poke.ErrClosed, unavailable},
+	{engine.ErrUnavailable, unavailable},
+	{engine.ErrUnknownOutcome, unavailable},
+	{engine.ErrConflict, unavailable},
+	{engine.ErrTemporary, unavailable},
+	{context.DeadlineExceeded, unavailable},
+	{context.Canceled, refusal{statusClientGone, "client_gone", "The client has gone."}},
+	{errClient, refusal{statusClientGone, "client_gone", "The client has gone."}},
+}
+
+var (
+	internal = refusal{
+		http.StatusInternalServerError, "internal",
+		"Something is wrong with the server. The request id helps to find out what.",
+	}
+	unavailable = refusal{
+		http.StatusServiceUnavailable, "unavailable",
+		"The request could not be finished now. Sending it again is safe.",
+	}
+)
+
+// refusalOf is what an error becomes.
+func refusalOf(err error) refusal {
+	if r, ok := errors.AsType[refusal](err); ok {
+		return r
+	}
+	if e, ok := errors.AsType[*protocol.DecodeError](err); ok {
+		return refusal{http.StatusBadRequest, "bad_request", e.Error()}
+	}
+	for _, row := range table {
+		if errors.Is(err, row.err) {
+			return row.refusal
+		}
+	}
+	return internal
+}
+
+// bodyError says what an error of reading a request's body means.
+func bodyError(err error) error {
+	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge(e.Limit)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return refusal{http.StatusRequestTimeout, "request_timeout", "The body did not arrive in time."}
+	}
+	return refusal{http.StatusBadRequest, "bad_request", "The body broke off, or is not framed as HTTP demands."}
+}
+
+func tooLarge(limit int64) error {
+	return refusal{
+		http.StatusRequestEntityTooLarge, "too_large",
+		fmt.Sprintf("The body is larger than %d bytes.", limit),
+	}
+}
+
+// clientError marks an error of writing to the client.
+func clientError(err error) error { return fmt.Errorf("%w: %w", errClient, err) }
+
+// problem is the JSON of RFC 9457.
+type problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Kind      string `json:"kind"`
+	RequestID string `json:"requestId"`
+}
+
+// problem answers with a refusal.
+func (x *exchange) problem(r refusal) {
+	h := x.w.Header()
+	switch r.status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", "Bearer")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		h.Set("Retry-After", "1")
+	}
+	title := http.StatusText(r.status)
+	body, err := json.Marshal(problem{"about:blank", title, r.status, r.detail, r.kind, x.id})
+	if err != nil {
+		body = nil // cannot be: these are strings and a number
+	}
+	h.Set("Content-Type", "application/problem+json")
+	h.Del("Content-Encoding")
+	h.Del("Content-Length")
+	x.w.WriteHeader(r.status)
+	_, _ = x.w.Write(body) // a client that has gone needs no answer
+}

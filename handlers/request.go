@@ -1,0 +1,124 @@
+package handlers
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/protocol"
+)
+
+// DefaultSpace is the space of a request that names none.
+const DefaultSpace protocol.SpaceID = "default"
+
+// firstRead is how much of a body is made room for before any of it is there: a
+// Content-Length is easily said.
+const firstRead = 32 << 10
+
+func badRequest(detail string) error {
+	return refusal{http.StatusBadRequest, "bad_request", detail}
+}
+
+// checkContent refuses a body by its headers.
+func (x *exchange) checkContent() error {
+	if err := checkMediaType(x.r.Header.Values("Content-Type")); err != nil {
+		return err
+	}
+	for _, coding := range x.r.Header.Values("Content-Encoding") {
+		if c := strings.TrimSpace(coding); c != "" && !strings.EqualFold(c, "identity") {
+			x.w.Header().Set("Accept-Encoding", "identity")
+			return unsupported("A body must not be compressed.")
+		}
+	}
+	if limit := x.h.config.MaxBodyBytes; x.r.ContentLength > limit {
+		return tooLarge(limit)
+	}
+	return nil
+}
+
+func unsupported(detail string) error {
+	return refusal{http.StatusUnsupportedMediaType, "unsupported_media_type", detail}
+}
+
+// checkMediaType wants JSON, which makes a browser ask for permission before it
+// sends the request for a foreign page.
+func checkMediaType(values []string) error {
+	const want = "The Content-Type must be application/json."
+	if len(values) != 1 {
+		return unsupported(want)
+	}
+	mediaType, params, err := mime.ParseMediaType(values[0])
+	if err != nil || mediaType != "application/json" {
+		return unsupported(want)
+	}
+	if c, ok := params["charset"]; ok && !strings.EqualFold(c, "utf-8") {
+		return unsupported("The charset of JSON is utf-8.")
+	}
+	return nil
+}
+
+// identify finds out who asks, and for which space.
+func (x *exchange) identify() error {
+	authorization := x.r.Header.Values("Authorization")
+	if len(authorization) > 1 {
+		return badRequest("There must be one Authorization header at the most.")
+	}
+	principal, err := x.h.config.Authenticator.Authenticate(x.r.Context(), strings.Join(authorization, ""))
+	if err != nil {
+		return err
+	}
+	space, err := spaceOf(x.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	x.caller.UserID, x.caller.Claims, x.caller.Space = principal.UserID, principal.Claims, space
+	return nil
+}
+
+// admit identifies the caller and asks the policy.
+func (x *exchange) admit(a auth.Action) error {
+	if err := x.identify(); err != nil {
+		return err
+	}
+	principal := auth.Principal{UserID: x.caller.UserID, Claims: x.caller.Claims}
+	return x.h.config.Policy.Allow(x.r.Context(), principal, x.caller.Space, a)
+}
+
+// spaceOf reads the space from the query. Other parameters are the app's own
+// business: Replicache sends its URLs as they were given to it.
+func spaceOf(query string) (protocol.SpaceID, error) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return "", badRequest("The query of the URL is not well-formed.")
+	}
+	named := slices.Concat(q["space"], q["spaceID"])
+	if len(named) == 0 {
+		return DefaultSpace, nil
+	}
+	for _, other := range named[1:] {
+		if other != named[0] {
+			return "", badRequest("The query of the URL names two different spaces.")
+		}
+	}
+	space := protocol.SpaceID(named[0])
+	if err := protocol.CheckID(space); err != nil {
+		return "", badRequest("The name of the space " + err.Error() + ".")
+	}
+	return space, nil
+}
+
+// body reads the request's body.
+func (x *exchange) body() ([]byte, error) {
+	// The server's own writer is needed to close the connection afterwards.
+	limited := http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, x.h.config.MaxBodyBytes)
+	var buf bytes.Buffer
+	buf.Grow(int(min(max(x.r.ContentLength, 0)+bytes.MinRead, firstRead)))
+	if _, err := buf.ReadFrom(limited); err != nil {
+		return nil, bodyError(err)
+	}
+	return buf.Bytes(), nil
+}
