@@ -94,9 +94,9 @@ func (t *transaction) Scan(o mutate.ScanOptions) iter.Seq2[mutate.Entry, error] 
 			yield(mutate.Entry{}, errNotRead)
 			return
 		}
-		from := max(o.Prefix, o.Start)
-		if o.StartExclusive && o.Start >= o.Prefix {
-			from = after(o.Start)
+		from := o.Start
+		if o.StartExclusive {
+			from = after(from)
 		}
 		for n := 0; o.Limit <= 0 || n < o.Limit; n++ {
 			e, ok := t.first(from, o.Prefix)
