@@ -2,16 +2,16 @@ package engine_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"encoding/json"
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/memory"
@@ -41,9 +41,9 @@ func (u *unreliable) Snapshot(ctx context.Context, id protocol.SpaceID, d engine
 }
 
 func (u *unreliable) Commit(ctx context.Context, id protocol.SpaceID, c engine.Commit) (engine.Head, error) {
-	kinds := []error{engine.ErrConflict, engine.ErrUnavailable, engine.ErrUnknownOutcome, errors.New("a bug of the store")}
+	kinds := []error{engine.ErrConflict, engine.ErrUnavailable, engine.ErrUnknownOutcome, errors.New("a bug")}
 	if u.dice() {
-		return engine.Head{}, kinds[rand.IntN(3)]
+		return engine.Head{}, kinds[rand.IntN(len(kinds))]
 	}
 	head, err := u.Store.Commit(ctx, id, c)
 	if err == nil && u.dice() {
@@ -95,8 +95,10 @@ func TestExactlyOnce(t *testing.T) {
 		for _, token := range list {
 			seen[token]++
 			client, id, _ := strings.Cut(token, ".")
-			n := 0
-			fmt.Sscan(id, &n)
+			n, err := strconv.Atoi(id)
+			if err != nil {
+				t.Fatalf("%s: token %q: %v", key, token, err)
+			}
 			if n <= last[client] {
 				t.Errorf("%s: %s after %d", key, token, last[client])
 			}
@@ -128,10 +130,8 @@ func TestCommitOutcomes(t *testing.T) {
 					store := &spy{Store: base}
 					e := start(t, store, engine.Options{})
 					mustPush(t, e, alice, "g1", mutation("c", 1, "append", appendArgs{"l", "c1"}))
-					once := sync.OnceFunc(func() {})
 					fired := false
 					store.onCommit = func(c engine.Commit) error {
-						once()
 						if fired {
 							return nil
 						}
@@ -175,7 +175,8 @@ func TestStaleMemory(t *testing.T) {
 		mustPush(t, a, alice, "g1", mutation("c", 1, "append", appendArgs{"l", "1"}))
 		mustPush(t, b, alice, "g1", mutation("c", 2, "append", appendArgs{"l", "2"}))
 		mustPush(t, a, alice, "g1", mutation("c", 3, "append", appendArgs{"l", "3"})) // a gap, as a remembers it
-		mustPush(t, b, alice, "g1", mutation("c", 3, "append", appendArgs{"l", "x"}), mutation("c", 4, "append", appendArgs{"l", "4"}))
+		mustPush(t, b, alice, "g1", mutation("c", 3, "append", appendArgs{"l", "x"}),
+			mutation("c", 4, "append", appendArgs{"l", "4"}))
 		v := newView()
 		v.pull(t, b, alice, "g1")
 		if got := v.entries["l"]; got != `["1","2","3","4"]` {

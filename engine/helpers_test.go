@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"log/slog"
 	"sync"
@@ -112,7 +111,7 @@ func testMutators(f *flaky) *mutate.Registry {
 	return r
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // start makes an engine that is closed, and whose space is checked, at the end.
 func start(t *testing.T, store engine.Store, o engine.Options) *engine.Engine {

@@ -51,7 +51,10 @@ func TestReset(t *testing.T) {
 			t.Fatal(err)
 		}
 		stored := 0
-		for range snap.Entries(t.Context(), 0) {
+		for _, err := range snap.Entries(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			stored++
 		}
 		if stored == 1 {
@@ -108,7 +111,8 @@ func TestRestored(t *testing.T) {
 	if reborn.entries["b"] != "1" {
 		t.Errorf("reborn goes on: got %v", reborn.entries)
 	}
-	if err := e.Push(t.Context(), alice, pushOf("gNew", mutation("new", 9, "put", put{"z", 1}))); !errors.Is(err, engine.ErrMutationGap) {
+	err := e.Push(t.Context(), alice, pushOf("gNew", mutation("new", 9, "put", put{"z", 1})))
+	if !errors.Is(err, engine.ErrMutationGap) {
 		t.Errorf("gap of a new group: got %v", err)
 	}
 }
@@ -118,7 +122,9 @@ func TestWrite(t *testing.T) {
 	t.Parallel()
 	store := &spy{Store: fresh(t)}
 	var told []int64
-	e := start(t, store, engine.Options{OnCommit: func(_ protocol.SpaceID, h engine.Head) { told = append(told, h.Version) }})
+	e := start(t, store, engine.Options{
+		OnCommit: func(_ protocol.SpaceID, h engine.Head) { told = append(told, h.Version) },
+	})
 	add := func(_ context.Context, tx mutate.WriteTransaction) error {
 		n, _, err := mutate.Get[int](tx, "n")
 		if err != nil {
@@ -148,10 +154,12 @@ func TestWrite(t *testing.T) {
 		t.Errorf("Write with a lost reply: got %d, %v", head.Version, err)
 	}
 	boom := errors.New("boom")
-	if _, err := e.Write(t.Context(), space, func(context.Context, mutate.WriteTransaction) error { return boom }); !errors.Is(err, boom) {
+	failing := func(context.Context, mutate.WriteTransaction) error { return boom }
+	if _, err := e.Write(t.Context(), space, failing); !errors.Is(err, boom) {
 		t.Errorf("Write that fails: got %v", err)
 	}
-	if _, err := e.Write(t.Context(), space, func(context.Context, mutate.WriteTransaction) error { panic("x") }); err == nil {
+	panicking := func(context.Context, mutate.WriteTransaction) error { panic("x") }
+	if _, err := e.Write(t.Context(), space, panicking); err == nil {
 		t.Errorf("Write that panics: got no error")
 	}
 	head, err := e.Write(t.Context(), space, func(context.Context, mutate.WriteTransaction) error { return nil })

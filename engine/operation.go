@@ -10,7 +10,7 @@ import (
 
 // operate does an operator's change, in a commit of its own.
 func (s *space) operate(j *job) {
-	last := error(ErrUnavailable)
+	last := ErrUnavailable
 	for try := 0; ; try++ {
 		if len(s.dropOver([]*job{j}, last)) == 0 {
 			return

@@ -170,8 +170,9 @@ func (b *base) addSpan(s span) {
 		}
 		s.to = max(s.to, t.to)
 	}
-	b.whole = append(apart, s)
-	slices.SortFunc(b.whole, func(x, y span) int { return strings.Compare(x.from, y.from) })
+	apart = append(apart, s)
+	slices.SortFunc(apart, func(x, y span) int { return strings.Compare(x.from, y.from) })
+	b.whole = apart
 }
 
 // missing takes the list of what is to be read.

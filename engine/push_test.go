@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -32,37 +33,57 @@ func TestPushRules(t *testing.T) {
 		last    map[protocol.ClientID]int64
 		version int64 // commits after the first
 	}{
-		{name: "next", push: []protocol.Mutation{ok(3)}, want: map[string]string{"k3": "3"},
-			last: map[protocol.ClientID]int64{"c1": 3}, version: 1},
+		{
+			name: "next", push: []protocol.Mutation{ok(3)}, want: map[string]string{"k3": "3"},
+			last: map[protocol.ClientID]int64{"c1": 3}, version: 1,
+		},
 		{name: "processed already", push: []protocol.Mutation{ok(1), ok(2)}, version: 0},
-		{name: "processed already, with other arguments",
-			push: []protocol.Mutation{mutation("c1", 2, "put", put{"k2", "other"})}},
-		{name: "resent with news", push: []protocol.Mutation{ok(1), ok(2), ok(3), ok(4)},
-			want: map[string]string{"k3": "3", "k4": "4"}, last: map[protocol.ClientID]int64{"c1": 4}, version: 1},
+		{
+			name: "processed already, with other arguments",
+			push: []protocol.Mutation{mutation("c1", 2, "put", put{"k2", "other"})},
+		},
+		{
+			name: "resent with news", push: []protocol.Mutation{ok(1), ok(2), ok(3), ok(4)},
+			want: map[string]string{"k3": "3", "k4": "4"}, last: map[protocol.ClientID]int64{"c1": 4}, version: 1,
+		},
 		{name: "gap", push: []protocol.Mutation{ok(4)}, wantErr: engine.ErrMutationGap},
-		{name: "gap after good ones", push: []protocol.Mutation{ok(3), ok(5), ok(4)}, wantErr: engine.ErrMutationGap,
-			want: map[string]string{"k3": "3"}, last: map[protocol.ClientID]int64{"c1": 3}, version: 1},
-		{name: "unknown client begins at 1", push: []protocol.Mutation{mutation("c9", 1, "put", put{"x", 1})},
-			want: map[string]string{"x": "1"}, last: map[protocol.ClientID]int64{"c9": 1}, version: 1},
+		{
+			name: "gap after good ones", push: []protocol.Mutation{ok(3), ok(5), ok(4)}, wantErr: engine.ErrMutationGap,
+			want: map[string]string{"k3": "3"}, last: map[protocol.ClientID]int64{"c1": 3}, version: 1,
+		},
+		{
+			name: "unknown client begins at 1", push: []protocol.Mutation{mutation("c9", 1, "put", put{"x", 1})},
+			want: map[string]string{"x": "1"}, last: map[protocol.ClientID]int64{"c9": 1}, version: 1,
+		},
 		{name: "unknown client goes on", push: []protocol.Mutation{mutation("c9", 2, "put", put{"x", 1})}, wantErr: csnf},
-		{name: "unknown client after a good one",
+		{
+			name:    "unknown client after a good one",
 			push:    []protocol.Mutation{ok(3), mutation("c9", 7, "put", put{"x", 1})},
-			wantErr: csnf, want: map[string]string{"k3": "3"}, last: map[protocol.ClientID]int64{"c1": 3}, version: 1},
-		{name: "two clients interleaved",
+			wantErr: csnf, want: map[string]string{"k3": "3"}, last: map[protocol.ClientID]int64{"c1": 3}, version: 1,
+		},
+		{
+			name: "two clients interleaved",
 			push: []protocol.Mutation{
 				mutation("c2", 1, "append", appendArgs{"l", "a"}), mutation("c1", 3, "append", appendArgs{"l", "b"}),
 				mutation("c2", 2, "append", appendArgs{"l", "c"}),
 			},
-			want: map[string]string{"l": `["a","b","c"]`}, last: map[protocol.ClientID]int64{"c1": 3, "c2": 2}, version: 1},
-		{name: "the same id twice", push: []protocol.Mutation{ok(3), ok(3)}, want: map[string]string{"k3": "3"},
-			last: map[protocol.ClientID]int64{"c1": 3}, version: 1},
+			want: map[string]string{"l": `["a","b","c"]`}, last: map[protocol.ClientID]int64{"c1": 3, "c2": 2}, version: 1,
+		},
+		{
+			name: "the same id twice", push: []protocol.Mutation{ok(3), ok(3)}, want: map[string]string{"k3": "3"},
+			last: map[protocol.ClientID]int64{"c1": 3}, version: 1,
+		},
 		{name: "foreign user", caller: bob, push: []protocol.Mutation{ok(3)}, wantErr: engine.ErrForbidden},
 		{name: "foreign group's client", group: "g3", push: []protocol.Mutation{ok(3)}, wantErr: engine.ErrForbidden},
-		{name: "foreign group's client, processed already", group: "g3", push: []protocol.Mutation{ok(1)},
-			wantErr: engine.ErrForbidden},
-		{name: "foreign client after a good one",
+		{
+			name: "foreign group's client, processed already", group: "g3", push: []protocol.Mutation{ok(1)},
+			wantErr: engine.ErrForbidden,
+		},
+		{
+			name:    "foreign client after a good one",
 			push:    []protocol.Mutation{ok(3), mutation("b1", 2, "put", put{"x", 1})},
-			wantErr: engine.ErrForbidden},
+			wantErr: engine.ErrForbidden,
+		},
 		{name: "nothing", push: nil},
 	}
 	for _, tt := range tests {
@@ -132,8 +153,11 @@ func TestRejections(t *testing.T) {
 		{"panic", mutation("c", 1, "panic", put{"k", 1}), "internal error"},
 		{"unknown mutator", mutation("c", 1, "nope", put{"k", 1}), "unknown mutator"},
 		{"arguments of another type", mutation("c", 1, "put", []int{1}), "arguments"},
-		{"arguments that no JSON value should be",
-			protocol.Mutation{ClientID: "c", ID: 1, Name: "put", Args: []byte(`null`), Invalid: "too deep"}, "too deep"},
+		{
+			"arguments that no JSON value should be",
+			protocol.Mutation{ClientID: "c", ID: 1, Name: "put", Args: []byte(`null`), Invalid: "too deep"},
+			"too deep",
+		},
 		{"value too large", mutation("c", 1, "put", put{"k", big}), "larger than"},
 		{"key too long", mutation("c", 1, "put", put{strings.Repeat("k", 1025), 1}), "longer than"},
 		{"very long name", mutation("c", 1, strings.Repeat("ü", 5000), nil), "unknown mutator"},
@@ -237,7 +261,9 @@ func TestRetry(t *testing.T) {
 			t.Errorf("the stuck push was over first: %v", err)
 		default:
 		}
-		<-stuck
+		if err := <-stuck; !errors.Is(err, engine.ErrTemporary) {
+			t.Errorf("the stuck push: got %v, want ErrTemporary", err)
+		}
 	})
 }
 
@@ -255,7 +281,7 @@ func TestRounds(t *testing.T) {
 	e := start(t, store, engine.Options{})
 	mustPush(t, e, alice, "g1", creates(1, 1)...)
 	for _, n := range []int64{1, 100} {
-		last, _ := lastOf(t, e, "c")
+		last := lastOf(t, e, "c")
 		store.reset()
 		mustPush(t, e, alice, "g1", creates(last+1, n)...)
 		if got := store.snapshots.Load(); got != 1 {
@@ -269,12 +295,13 @@ func TestRounds(t *testing.T) {
 		}
 	}
 
-	last, _ := lastOf(t, e, "c")
+	last := lastOf(t, e, "c")
 	mustPush(t, e, alice, "g1",
 		mutation("c", last+1, "put", put{"n1", "n2"}), mutation("c", last+2, "put", put{"n2", "n3"}),
 		mutation("c", last+3, "put", put{"n3", "n4"}))
 	store.reset()
-	mustPush(t, e, alice, "g1", mutation("c", last+4, "follow", "n1"), mutation("c", last+5, "append", appendArgs{"end", "x"}))
+	mustPush(t, e, alice, "g1", mutation("c", last+4, "follow", "n1"),
+		mutation("c", last+5, "append", appendArgs{"end", "x"}))
 	if got := store.snapshots.Load(); got != 4 {
 		t.Errorf("chain of four: got %d reads, want 4", got)
 	}
@@ -288,11 +315,11 @@ func TestRounds(t *testing.T) {
 	}
 }
 
-func lastOf(t *testing.T, e *engine.Engine, c protocol.ClientID) (int64, *view) {
+func lastOf(t *testing.T, e *engine.Engine, c protocol.ClientID) int64 {
 	t.Helper()
 	v := newView()
 	v.pull(t, e, alice, "g1")
-	return v.last[c], v
+	return v.last[c]
 }
 
 // TestEndlessReader: a mutator that never stops reading is rejected, and its
@@ -371,7 +398,7 @@ func TestBacklog(t *testing.T) {
 	wg.Go(func() { mustPush(t, e, alice, "g1", ms...) })
 	wg.Go(func() {
 		for i := range int64(20) {
-			mustPush(t, e, bob, "g2", mutation("b", i+1, "append", appendArgs{"bob", fmt.Sprint(i)}))
+			mustPush(t, e, bob, "g2", mutation("b", i+1, "append", appendArgs{"bob", strconv.FormatInt(i, 10)}))
 		}
 	})
 	wg.Wait()
@@ -548,7 +575,8 @@ func TestClose(t *testing.T) {
 		t.Errorf("Close: %v", err)
 	}
 	wg.Wait()
-	if err := e.Push(t.Context(), alice, pushOf("g1", mutation("z", 1, "put", put{"z", 1}))); !errors.Is(err, engine.ErrClosed) {
+	err := e.Push(t.Context(), alice, pushOf("g1", mutation("z", 1, "put", put{"z", 1})))
+	if !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("push after Close: got %v, want ErrClosed", err)
 	}
 	v := newView()

@@ -112,7 +112,7 @@ func (s *space) push(jobs []*job) {
 	limit := s.engine.opts.MaxBatchMutations
 	tried := map[string]*pushBatch{} // by the nonce of a commit whose outcome is open
 	wanted := []string(nil)
-	last := error(ErrUnavailable)
+	last := ErrUnavailable
 	for try := 0; ; try++ {
 		if jobs = s.dropOver(jobs, last); len(jobs) == 0 {
 			return
@@ -181,7 +181,7 @@ func backoff(try int, conflict bool) time.Duration {
 		ceiling = 100 * time.Millisecond
 	}
 	d := min(2*time.Millisecond<<min(try, 16), ceiling)
-	return d/2 + rand.N(d)
+	return d/2 + rand.N(d) //nolint:gosec // jitter keeps no secret
 }
 
 // dropOver finishes the jobs whose request or time has ended and returns the rest.

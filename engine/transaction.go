@@ -49,7 +49,7 @@ func (t *transaction) Has(key string) (bool, error) {
 
 func (t *transaction) get(key string) (value, error) {
 	if mutate.CheckKey(key) != nil {
-		return value{}, nil // no such key can have been set
+		return value{}, nil //nolint:nilerr // such a key cannot have been set: it is absent
 	}
 	if v, ok := t.top.find(key); ok {
 		return v, nil

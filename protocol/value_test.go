@@ -70,16 +70,16 @@ func TestCheckValueAllocates(t *testing.T) {
 func TestCheckID(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[protocol.ClientID]bool{
-		"":                               false,
-		"a":                              true,
-		"a/b":                            true,
-		".":                              true,
-		"__x__":                          true,
-		"\x00":                           true,
-		"😀%2F":                           true,
-		"\xff":                           false,
-		"\xed\xa0\x80":                   false,
-		protocol.ClientID(rep("é", protocol.MaxIDBytes/2)): true,
+		"":             false,
+		"a":            true,
+		"a/b":          true,
+		".":            true,
+		"__x__":        true,
+		"\x00":         true,
+		"😀%2F":         true,
+		"\xff":         false,
+		"\xed\xa0\x80": false,
+		protocol.ClientID(rep("é", protocol.MaxIDBytes/2)):   true,
 		protocol.ClientID(rep("é", protocol.MaxIDBytes/2+1)): false,
 	} {
 		if err := protocol.CheckID(id); (err == nil) != want {

@@ -260,7 +260,7 @@ func idMutants() map[string]mutant {
 		})},
 		"keys trimmed": {"KeysMadeToHurt", key(strings.TrimSpace)},
 		"keys cut": {"KeysMadeToHurt", key(func(k string) string {
-			return k[:min(len(k), 1_499)]
+			return k[:min(len(k), engine.MaxKeyBytes-1)]
 		})},
 		"paths cleaned": {"IDsMadeToHurt", hooks(hooked{
 			space: func(s protocol.SpaceID) protocol.SpaceID {

@@ -1,0 +1,138 @@
+# replifire. "make" lists the targets; .ci/run is what CI runs.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION   := v1.9.0
+
+TOOLS    := $(CURDIR)/.bin
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+VULN     := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
+BIN      := $(CURDIR)/bin/replifire
+CLIENT   := test/replicache
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
+
+# One emulator for everything that a command runs.
+WITH_EMULATOR := go run ./internal/emulator/cmd/with-emulator --
+
+# The race detector needs a C compiler.
+RACE := $(if $(shell command -v $$(go env CC)),-race)
+
+# More flags for go test, such as GOTESTFLAGS='-run TestPush -v'.
+GOTESTFLAGS ?=
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+
+##@ Everyday
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: ## Serve on http://localhost:8080, on the Firestore emulator or in memory.
+	@go run ./cmd/replifire dev
+
+.PHONY: test
+test: ## Run all tests: Go on both stores, then the real Replicache client.
+	@$(WITH_EMULATOR) sh -c '$(MAKE) --no-print-directory test-go && $(MAKE) --no-print-directory test-client'
+
+.PHONY: check
+check: test lint vuln mod fuzz ## Run everything that CI runs.
+
+##@ Parts of it
+
+.PHONY: test-go
+test-go: ## Run the Go tests with the race detector.
+	@$(if $(RACE),,echo 'There is no C compiler, so the race detector is off.'; test "$${CI:-}" != true)
+	go test $(RACE) -shuffle=on -timeout=15m $(GOTESTFLAGS) ./...
+
+.PHONY: test-client
+test-client: build ## Run the tests with the real Replicache client, in Node.
+	@if ! command -v npm >/dev/null; then \
+	  echo 'The tests with the Replicache client were SKIPPED: there is no npm. Install Node 20.11 or later.'; \
+	  test "$${CI:-}" != true; exit; \
+	fi; \
+	$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json; \
+	cd $(CLIENT) && REPLIFIRE_BIN=$(BIN) npm test
+
+$(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json
+	cd $(CLIENT) && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: race
+race: ## Run the Go tests many times over, to find races.
+	$(WITH_EMULATOR) go test -race -shuffle=on -count=10 -timeout=60m $(GOTESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME.
+	.ci/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Run the benchmarks, without the tests.
+	$(WITH_EMULATOR) go test -run='^$$' -bench=. -benchmem -timeout=60m $(GOTESTFLAGS) ./...
+
+.PHONY: cover
+cover: ## Measure what the Go tests cover; coverage.html shows it.
+	$(WITH_EMULATOR) go test -coverpkg=./... -coverprofile=coverage.out -timeout=15m $(GOTESTFLAGS) ./...
+	@go tool cover -html=coverage.out -o coverage.html
+	@go tool cover -func=coverage.out | tail -n 1
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format the Go code.
+	$(GOLANGCI) fmt
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Look for mistakes and bad style in the Go code.
+	go vet ./...
+	$(GOLANGCI) config verify
+	$(GOLANGCI) run
+
+.PHONY: vuln
+vuln: $(VULN) ## Look for known vulnerabilities in what is used.
+	.ci/vulncheck $(VULN)
+
+.PHONY: mod
+mod: ## Check that go.mod and go.sum are tidy and true.
+	go mod verify
+	go mod tidy -diff
+
+##@ Building
+
+.PHONY: build
+build: ## Build bin/replifire, static.
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false \
+	  -ldflags='-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' \
+	  -o $(BIN) ./cmd/replifire
+
+.PHONY: image
+image: ## Build the container image replifire:VERSION.
+	docker build --build-arg=VERSION=$(VERSION) --build-arg=COMMIT=$(COMMIT) --tag=replifire:$(VERSION) .
+
+.PHONY: digests
+digests: ## Print the digests of the images that the Dockerfile begins from.
+	@sed -nE 's/^ARG (GO|RUN)_IMAGE=(.*)/\2/p' Dockerfile | while read -r image; do \
+	  echo "$$image@$$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$$image")"; \
+	done
+
+.PHONY: tools
+tools: $(GOLANGCI) $(VULN) ## Install the pinned tools into .bin.
+
+$(GOLANGCI):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@mv $(TOOLS)/golangci-lint $@
+
+$(VULN):
+	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	@mv $(TOOLS)/govulncheck $@
+
+.PHONY: clean
+clean: ## Remove what was built, downloaded and measured.
+	rm -rf .bin bin coverage.out coverage.html $(CLIENT)/node_modules

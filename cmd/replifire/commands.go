@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+const description = "A sync service for Replicache clients on Google Cloud Run and Firestore."
+
+var (
+	// errHelp ends parsing when help was asked for and printed.
+	errHelp = errors.New("help was asked for")
+	// errTold says that the command printed why it failed.
+	errTold = errors.New("told already")
+)
+
+// program is what every command may use of its surroundings.
+type program struct {
+	ctx            context.Context //nolint:containedctx // of this one run
+	getenv         func(string) string
+	stdout, stderr io.Writer
+}
+
+// commands is the grammar of the command line.
+type commands struct {
+	Help helpFlag `short:"h" help:"Show this help, or a command's."`
+
+	Serve    serveCommand    `cmd:"" help:"Run the service."`
+	Dev      devCommand      `cmd:"" help:"Run the service on this computer, on the Firestore emulator or in memory."`
+	Fsck     fsckCommand     `cmd:"" help:"Check everything that is stored of a space."`
+	Reset    resetCommand    `cmd:"" help:"Empty a space, for good."`
+	Restored restoredCommand `cmd:"" help:"Say that a backup was put back into a space."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// helpFlag prints the help and ends parsing, so that --help needs no os.Exit and
+// no other argument.
+type helpFlag bool
+
+// BeforeReset is called by kong as soon as it sees the flag.
+func (helpFlag) BeforeReset(ctx *kong.Context) error {
+	if err := ctx.PrintUsage(false); err != nil {
+		return err
+	}
+	return errHelp
+}

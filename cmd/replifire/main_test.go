@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/replifire/replifire/internal/emulator/emulatortest"
+)
+
+func TestMain(m *testing.M) { emulatortest.Main(m) }
+
+// environment is a getenv that knows nothing else.
+func environment(pairs ...string) func(string) string {
+	return func(name string) string {
+		for _, p := range pairs {
+			if value, ok := strings.CutPrefix(p, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
+}
+
+// output is what a program has written so far.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// execute runs the program to its end.
+func execute(ctx context.Context, getenv func(string) string, args ...string) (code int, stdout, stderr string) {
+	var out, errs output
+	code = run(ctx, args, getenv, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args   []string
+		env    []string
+		code   int
+		stdout string // in it; "": empty
+		stderr string // in it; "": empty
+	}{
+		"help":             {args: []string{"--help"}, stdout: "Usage: replifire <command>"},
+		"short help":       {args: []string{"-h"}, stdout: "Empty a space"},
+		"help of serve":    {args: []string{"serve", "--help"}, stdout: "[$REPLIFIRE_DRAIN_TIMEOUT]"},
+		"help of dev":      {args: []string{"dev", "--help"}, stdout: "--memory"},
+		"help of fsck":     {args: []string{"fsck", "--help"}, stdout: "Usage: replifire fsck <space>"},
+		"help of reset":    {args: []string{"reset", "--help"}, stdout: "--yes"},
+		"help of restored": {args: []string{"restored", "--help"}, stdout: "backup"},
+		"version":          {args: []string{"version"}, stdout: "replifire "},
+		"nothing":          {code: 2, stderr: "replifire --help"},
+		"unknown command":  {args: []string{"run"}, code: 2, stderr: "run"},
+		"unknown flag":     {args: []string{"serve", "--fast"}, code: 2, stderr: "--fast"},
+		"wrong flag":       {args: []string{"serve", "--port=x"}, code: 2, stderr: "--port"},
+		"wrong environment": {
+			args:   []string{"serve"},
+			env:    []string{"REPLIFIRE_AUTH=oidc"},
+			code:   2,
+			stderr: "later version",
+		},
+		"no project": {args: []string{"serve"}, code: 2, stderr: "GOOGLE_CLOUD_PROJECT"},
+		"Cloud Run": {
+			args: []string{"serve"}, env: []string{"K_SERVICE=s", "GOOGLE_CLOUD_PROJECT=p"},
+			code: 2, stderr: "REPLIFIRE_ALLOW_UNSAFE=true",
+		},
+		"fsck of nothing":      {args: []string{"fsck"}, code: 2, stderr: "<space>"},
+		"fsck without project": {args: []string{"fsck", "s"}, code: 1, stderr: "GOOGLE_CLOUD_PROJECT"},
+		"fsck of no space": {
+			args:   []string{"fsck", ""},
+			env:    []string{"GOOGLE_CLOUD_PROJECT=p"},
+			code:   1,
+			stderr: "must not be empty",
+		},
+		"reset without yes": {
+			args:   []string{"reset", "s"},
+			env:    []string{"GOOGLE_CLOUD_PROJECT=p"},
+			code:   2,
+			stderr: "--yes",
+		},
+		"dev on an odd port": {args: []string{"dev", "--memory", "--port=65536"}, code: 1, stderr: "PORT is 65536"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := execute(t.Context(), environment(test.env...), test.args...)
+			if code != test.code {
+				t.Errorf("exit code is %d, want %d", code, test.code)
+			}
+			if !strings.Contains(stdout, test.stdout) || (test.stdout == "") != (stdout == "") {
+				t.Errorf("stdout is %q, want %q in it", stdout, test.stdout)
+			}
+			if !strings.Contains(stderr, test.stderr) || (test.stderr == "") != (stderr == "") {
+				t.Errorf("stderr is %q, want %q in it", stderr, test.stderr)
+			}
+		})
+	}
+}
+
+func TestVersionLine(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		info *debug.BuildInfo
+		want string
+	}{
+		"nothing known": {nil, `^replifire \(devel\) go\S+ \w+/\w+$`},
+		"go install":    {&debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}}, `^replifire v1\.2\.3 go\S+ `},
+		"go build": {
+			&debug.BuildInfo{Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}}},
+			`^replifire \(devel\) abc go\S+ `,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := versionLine(test.info); !regexp.MustCompile(test.want).MatchString(got) {
+				t.Errorf("version is %q, want %s", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/replifire/replifire/chat"
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/internal/emulator/emulatortest"
+	"github.com/replifire/replifire/mutate"
+	"github.com/replifire/replifire/server"
+)
+
+// database is a project in the emulator, with the environment that leads to it.
+type database struct {
+	server.FirestoreSettings
+}
+
+func newDatabase(t *testing.T) *database {
+	t.Helper()
+	return &database{server.FirestoreSettings{
+		ProjectID:    emulatortest.Project(t),
+		Database:     "(default)",
+		EmulatorHost: emulatortest.Host(t),
+	}}
+}
+
+func (d *database) environment() func(string) string {
+	return environment("GOOGLE_CLOUD_PROJECT="+d.ProjectID, "FIRESTORE_EMULATOR_HOST="+d.EmulatorHost)
+}
+
+// fill writes two keys into space "s", in one commit.
+func (d *database) fill(t *testing.T) {
+	t.Helper()
+	store, err := d.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	e := engine.New(store, chat.Mutators(), engine.Options{})
+	defer func() { _ = e.Close(context.Background()) }()
+	_, err = e.Write(t.Context(), "s", func(_ context.Context, tx mutate.WriteTransaction) error {
+		if err := tx.Set("a", 1); err != nil {
+			return err
+		}
+		return tx.Set("b", 2)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// damage sets the version of space "s" back to 0, as a careless person could.
+func (d *database) damage(t *testing.T) {
+	t.Helper()
+	url := "http://" + d.EmulatorHost + "/v1/projects/" + d.ProjectID +
+		"/databases/(default)/documents/spaces/s?updateMask.fieldPaths=version"
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, url,
+		strings.NewReader(`{"fields":{"version":{"integerValue":"0"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer owner")
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("the emulator answers %s %s (%v)", resp.Status, body, err)
+	}
+}
+
+func TestFsck(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	code, stdout, stderr := execute(t.Context(), d.environment(), "fsck", "s")
+	if code != 0 || !strings.Contains(stdout, "2 entries") || !strings.Contains(stdout, "ok") || stderr != "" {
+		t.Errorf("fsck exits with %d, prints %q, %q", code, stdout, stderr)
+	}
+	code, stdout, _ = execute(t.Context(), d.environment(), "fsck", "nobody-was-here")
+	if code != 0 || !strings.Contains(stdout, "version 0, 0 entries") {
+		t.Errorf("fsck of an absent space exits with %d, prints %q", code, stdout)
+	}
+	d.damage(t)
+	code, stdout, stderr = execute(t.Context(), d.environment(), "fsck", "s")
+	if code != 1 || !strings.Contains(stdout, "problems") || stderr != "" {
+		t.Errorf("fsck of a damaged space exits with %d, prints %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestFsckJSON(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	for _, damaged := range []bool{false, true} {
+		if damaged {
+			d.damage(t)
+		}
+		code, stdout, stderr := execute(t.Context(), d.environment(), "fsck", "s", "--json")
+		var report struct {
+			Space        string
+			OK           *bool
+			ProblemCount int
+			Problems     []struct{ Invariant, Where, What string }
+		}
+		if err := json.Unmarshal([]byte(stdout), &report); err != nil || report.OK == nil {
+			t.Fatalf("fsck prints %s, %q: %v", stdout, stderr, err)
+		}
+		if report.Space != "s" || *report.OK == damaged || (code != 0) != damaged {
+			t.Errorf("damaged %t: fsck exits with %d, prints %s", damaged, code, stdout)
+		}
+		if (report.ProblemCount > 0) != damaged || (len(report.Problems) > 0) != damaged {
+			t.Errorf("damaged %t: problems are %+v", damaged, report)
+		}
+		for _, p := range report.Problems {
+			if p.Invariant == "" || p.Where == "" || p.What == "" {
+				t.Errorf("problem is %+v", p)
+			}
+		}
+	}
+}
+
+func TestFsckWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	env := environment("GOOGLE_CLOUD_PROJECT=p", "FIRESTORE_EMULATOR_HOST=127.0.0.1:1")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // the store tries for longer
+	defer cancel()
+	code, stdout, stderr := execute(ctx, env, "fsck", "s")
+	if code != 1 || stdout != "" || !strings.Contains(stderr, "replifire: ") {
+		t.Errorf("fsck exits with %d, prints %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestReset(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	code, stdout, _ := execute(t.Context(), d.environment(), "reset", "s", "--yes")
+	if code != 0 || !strings.Contains(stdout, "does not exist") {
+		t.Errorf("reset of an absent space exits with %d, prints %q", code, stdout)
+	}
+	d.fill(t)
+	code, stdout, stderr := execute(t.Context(), d.environment(), "reset", "s", "--yes")
+	if code != 0 || !strings.Contains(stdout, `space "s" is at version 2`) {
+		t.Errorf("reset exits with %d, prints %q, %q", code, stdout, stderr)
+	}
+	// It waits until what was in the space is deleted.
+	if !strings.Contains(stderr, "deleted=2") {
+		t.Errorf("reset logs %q", stderr)
+	}
+	if code, stdout, _ = execute(t.Context(), d.environment(), "fsck", "s"); code != 0 {
+		t.Errorf("after the reset fsck exits with %d, prints %q", code, stdout)
+	}
+}
+
+func TestRestored(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	code, stdout, stderr := execute(t.Context(), d.environment(), "restored", "s")
+	if code != 0 || !strings.Contains(stdout, `space "s" is at version 2`) {
+		t.Errorf("restored exits with %d, prints %q, %q", code, stdout, stderr)
+	}
+	_, stdout, _ = execute(t.Context(), d.environment(), "fsck", "s")
+	if !strings.Contains(stdout, "version 2, 2 entries") {
+		t.Errorf("afterwards fsck prints %q", stdout)
+	}
+}

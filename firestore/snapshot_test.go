@@ -1,0 +1,367 @@
+package firestore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/internal/rpccount"
+	"github.com/replifire/replifire/protocol"
+)
+
+func TestSnapshotIsOneRPC(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.fill(t, 3)
+	for name, tt := range map[string]struct {
+		docs          engine.Documents
+		read, missing int
+	}{
+		"nothing": {engine.Documents{}, 1, 0},
+		"head":    {engine.Documents{Head: true}, 1, 0},
+		"everything": {engine.Documents{
+			Head: true, Groups: []protocol.ClientGroupID{"g"}, Clients: []protocol.ClientID{"c"},
+			Keys: []string{"k000", "k001", "k002", "absent", "k000"},
+		}, 4, 3},
+	} {
+		f.counter.Reset()
+		f.mustSnapshot(t, tt.docs)
+		want := rpccount.Counts{
+			RPCs: map[string]int{"BatchGetDocuments": 1}, Read: tt.read, Missing: tt.missing,
+		}
+		if diff := cmp.Diff(want, f.counter.Counts()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestColdPullIsTwoRoundTrips(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.fill(t, 5)
+	c := after(f.mustHead(t))
+	client(&c, "c", "g")
+	client(&c, "other", "other")
+	f.mustCommit(t, c)
+
+	f.counter.Reset()
+	snap := f.mustSnapshot(t, engine.Documents{Head: true, Groups: []protocol.ClientGroupID{"g"}})
+	entries := collect(t, snap.Entries(t.Context(), 3))
+	clients := collect(t, snap.Clients(t.Context(), "g", 3))
+	if len(entries) != 2 || len(clients) != 1 {
+		t.Errorf("%d entries and %d clients, want 2 and 1", len(entries), len(clients))
+	}
+	// One after the other: the two queries need nothing of each other.
+	want := rpccount.Counts{
+		RPCs: map[string]int{"BatchGetDocuments": 1, "RunQuery": 2}, Read: 4, Missing: 1,
+	}
+	if diff := cmp.Diff(want, f.counter.Counts()); diff != "" {
+		t.Errorf("cold pull (-want +got):\n%s", diff)
+	}
+}
+
+func TestSnapshotStaysAtItsMoment(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	c := after(engine.Head{})
+	put(&c, "changed", `"old"`)
+	put(&c, "deleted", `"old"`)
+	client(&c, "c", "g")
+	first := f.mustCommit(t, c)
+	snap := f.mustSnapshot(t, engine.Documents{})
+
+	c = after(first)
+	put(&c, "changed", `"new"`)
+	put(&c, "added", `"new"`)
+	del(&c, "deleted")
+	client(&c, "c", "g")
+	client(&c, "d", "g")
+	f.mustCommit(t, c)
+
+	want := []engine.Entry{
+		{Key: "changed", Value: []byte(`"old"`), Version: 1},
+		{Key: "deleted", Value: []byte(`"old"`), Version: 1},
+	}
+	if diff := cmp.Diff(want, collect(t, snap.Entries(t.Context(), 0))); diff != "" {
+		t.Errorf("Entries (-want +got):\n%s", diff)
+	}
+	ranged, err := snap.Range(t.Context(), engine.Range{})
+	if diff := cmp.Diff(want, ranged); err != nil || diff != "" {
+		t.Errorf("Range: %v (-want +got):\n%s", err, diff)
+	}
+	for _, group := range []protocol.ClientGroupID{"g", ""} {
+		clients := collect(t, snap.Clients(t.Context(), group, 0))
+		if len(clients) != 1 || clients[0].Version != 1 {
+			t.Errorf("Clients(%q) = %+v, want the one of version 1", group, clients)
+		}
+	}
+}
+
+// TestSnapshotIsNeverTorn breaks a BatchGet off in the middle and commits before
+// the SDK asks for the rest.
+func TestSnapshotIsNeverTorn(t *testing.T) {
+	t.Parallel()
+	for name, docs := range map[string]engine.Documents{
+		"with the head":    {Head: true, Keys: []string{"k000", "k001"}},
+		"without the head": {Keys: []string{"k000", "k001"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			c := after(engine.Head{})
+			put(&c, "k000", `1`)
+			put(&c, "k001", `1`)
+			head := f.mustCommit(t, c)
+			f.faults.add(fault{
+				method: "BatchGetDocuments", after: 1, code: codes.Unavailable,
+				before: func() {
+					c := after(head)
+					put(&c, "k000", `2`)
+					put(&c, "k001", `2`)
+					f.mustCommit(t, c)
+				},
+			})
+			snap := f.mustSnapshot(t, docs)
+			for _, key := range docs.Keys {
+				if e, _ := snap.Entry(key); e.Version != 2 {
+					t.Errorf("%s is of version %d, want 2", key, e.Version)
+				}
+			}
+			if docs.Head && snap.Head().Version != 2 {
+				t.Errorf("head is of version %d, want 2", snap.Head().Version)
+			}
+			if f.faults.left() > 0 {
+				t.Error("the fault was not used")
+			}
+		})
+	}
+}
+
+// TestSnapshotsAreWhole reads while there are commits. The emulator shows halves
+// of them in about one of forty snapshots that do not take care.
+func TestSnapshotsAreWhole(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	reader := openProject(t, f.project)
+	names := []string{"a", "b", "c"}
+	commit := func(head engine.Head) engine.Head {
+		c := after(head)
+		for _, name := range names {
+			put(&c, name, `1`)
+			client(&c, protocol.ClientID(name), "g")
+		}
+		return f.mustCommit(t, c)
+	}
+	head := commit(engine.Head{})
+	stop := make(chan struct{})
+	var writer, readers sync.WaitGroup
+	writer.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				head = commit(head)
+			}
+		}
+	})
+	for range 2 {
+		readers.Go(func() {
+			for range 150 {
+				checkWhole(t, reader, names)
+			}
+		})
+	}
+	readers.Wait()
+	close(stop)
+	writer.Wait()
+}
+
+// checkWhole expects all of a snapshot to be of its head's version.
+func checkWhole(t *testing.T, f fixture, names []string) {
+	t.Helper()
+	snap, err := f.Snapshot(t.Context(), space, engine.Documents{Head: true, Keys: names})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var versions []int64
+	for _, name := range names {
+		e, _ := snap.Entry(name)
+		versions = append(versions, e.Version)
+	}
+	for e, err := range snap.Entries(t.Context(), 0) {
+		if err != nil {
+			t.Error(err)
+		}
+		versions = append(versions, e.Version)
+	}
+	for c, err := range snap.Clients(t.Context(), "g", 0) {
+		if err != nil {
+			t.Error(err)
+		}
+		versions = append(versions, c.Version)
+	}
+	want := slices.Repeat([]int64{snap.Head().Version}, 3*len(names))
+	if diff := cmp.Diff(want, versions); diff != "" {
+		t.Errorf("versions of a snapshot (-want +got):\n%s", diff)
+	}
+}
+
+func TestSnapshotGivesUp(t *testing.T) {
+	t.Parallel()
+	for _, code := range []codes.Code{codes.PermissionDenied, codes.FailedPrecondition} {
+		f := open(t)
+		f.faults.add(fault{method: "BatchGetDocuments", code: code, text: "reason"})
+		_, err := f.Snapshot(t.Context(), space, engine.Documents{})
+		if !errors.Is(err, engine.ErrUnavailable) || !strings.Contains(err.Error(), "reason") {
+			t.Errorf("Snapshot = %v, want ErrUnavailable with the reason", err)
+		}
+	}
+}
+
+// TestQueriesResume breaks queries off in the middle. What they yield is as if
+// nothing had happened, although there are commits in between.
+func TestQueriesResume(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	head := f.fill(t, 4)
+	c := after(head)
+	for i := range 6 {
+		put(&c, fmt.Sprintf("k%03d", 4+i), `{"of":"one version"}`)
+	}
+	head = f.mustCommit(t, c)
+	snap := f.mustSnapshot(t, engine.Documents{})
+	want := []string{
+		"k000", "k001", "k002", "k003", "k004", "k005", "k006", "k007", "k008", "k009",
+	}
+
+	breakOff := func(after int, code codes.Code) fault {
+		return fault{method: "RunQuery", after: after, code: code, before: func() {
+			c := engine.Commit{Prev: head, Next: head}
+			c.Next.Version++
+			put(&c, "k001", `"changed"`)
+			put(&c, fmt.Sprint("added", c.Next.Version), `1`)
+			head = f.mustCommit(t, c)
+		}}
+	}
+	for name, script := range map[string][]fault{
+		"at once":        {breakOff(0, codes.Unavailable)},
+		"in the middle":  {breakOff(3, codes.Unavailable)},
+		"in a version":   {breakOff(6, codes.Internal)},
+		"again":          {breakOff(2, codes.Unavailable), breakOff(1, codes.DeadlineExceeded)},
+		"thrice at once": {breakOff(0, codes.Unknown), breakOff(0, codes.Aborted), breakOff(0, codes.Unavailable)},
+	} {
+		f.faults.add(script...)
+		got := keys(collect(t, snap.Entries(t.Context(), 0)))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: Entries (-want +got):\n%s", name, diff)
+		}
+		f.faults.add(script...)
+		ranged, err := snap.Range(t.Context(), engine.Range{From: "k002", Limit: 7})
+		if diff := cmp.Diff(want[2:9], keys(ranged)); err != nil || diff != "" {
+			t.Errorf("%s: Range: %v (-want +got):\n%s", name, err, diff)
+		}
+		if f.faults.left() > 0 {
+			t.Fatalf("%s: %d faults were not used", name, f.faults.left())
+		}
+	}
+}
+
+func TestQueriesGiveUp(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.fill(t, 2)
+	snap := f.mustSnapshot(t, engine.Documents{})
+	many := make([]fault, 50)
+	for i := range many {
+		many[i] = fault{method: "RunQuery", code: codes.Unavailable, text: "reason"}
+	}
+	f.faults.add(many...)
+	yielded := 0
+	for _, err := range snap.Entries(t.Context(), 0) {
+		yielded++
+		if !errors.Is(err, engine.ErrUnavailable) || !strings.Contains(err.Error(), "reason") {
+			t.Errorf("Entries yields %v, want ErrUnavailable with the reason", err)
+		}
+	}
+	if yielded != 1 {
+		t.Errorf("%d errors, want 1", yielded)
+	}
+
+	g := open(t)
+	g.fill(t, 1)
+	snap = g.mustSnapshot(t, engine.Documents{})
+	g.faults.add(fault{method: "RunQuery", code: codes.FailedPrecondition, text: "requires an index"})
+	if _, err := snap.Range(t.Context(), engine.Range{}); !errors.Is(err, engine.ErrUnavailable) {
+		t.Errorf("Range without its index = %v, want ErrUnavailable", err)
+	}
+	if got := g.counter.Counts().RPCs["RunQuery"]; got != 1 {
+		t.Errorf("%d queries for an error that does not pass, want 1", got)
+	}
+}
+
+func TestQueriesEndEarly(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.fill(t, 3)
+	snap := f.mustSnapshot(t, engine.Documents{})
+	for entry, err := range snap.Entries(t.Context(), 0) {
+		if err != nil || entry.Key != "k000" {
+			t.Fatalf("first is %v, %v", entry, err)
+		}
+		break // goleak finds a query that is left open.
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var last error
+	for _, err := range snap.Entries(ctx, 0) {
+		cancel()
+		last = err
+	}
+	if last != nil && !errors.Is(last, context.Canceled) {
+		t.Errorf("after its context ended, Entries yields %v", last)
+	}
+	for _, err := range snap.Clients(ctx, "", 0) {
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, engine.ErrUnavailable) {
+			t.Errorf("with a context that ended, Clients yields %v", err)
+		}
+	}
+}
+
+func TestRangeFollowsUTF8(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	// UTF-16, which Java and JavaScript compare by, puts the last two the other way.
+	want := []string{"", "A", "a", "a/", "a/b", "a0", "é", "\uFFFD", "\U0001F525"}
+	c := after(engine.Head{})
+	for i := range want {
+		put(&c, want[len(want)-1-i], `1`)
+	}
+	f.mustCommit(t, c)
+	snap := f.mustSnapshot(t, engine.Documents{})
+	for _, tt := range []struct {
+		r    engine.Range
+		want []string
+	}{
+		{engine.Range{}, want},
+		{engine.Range{From: "a/", To: "a0"}, []string{"a/", "a/b"}},
+		{engine.Range{From: "a0"}, want[5:]},
+		{engine.Range{From: "\uFFFD", Limit: 1}, want[7:8]},
+		{engine.Range{To: "\U0001F525"}, want[:8]},
+		{engine.Range{From: "b", To: "a"}, nil},
+	} {
+		got, err := snap.Range(t.Context(), tt.r)
+		if diff := cmp.Diff(tt.want, keys(got)); err != nil || diff != "" {
+			t.Errorf("Range(%+v): %v (-want +got):\n%s", tt.r, err, diff)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package firestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"google.golang.org/grpc"
+
+	"github.com/replifire/replifire/engine"
+)
+
+// Every RPC has a deadline: the SDK gives reads none at all, and a commit a
+// minute (firestore.md §2.2). A caller's earlier deadline holds.
+const (
+	// snapshotTimeout is for one BatchGet: a few ms, or a retry after a broken
+	// connection.
+	snapshotTimeout = 15 * time.Second
+	// commitTimeout is for a Begin and a Commit. Firestore itself gives up waiting
+	// for a lock after about 20 s (firestore.md §3.1).
+	commitTimeout = 25 * time.Second
+	// streamTimeout is for a whole query. It flows no faster than the client at the
+	// other end of a pull reads, and has to end before the hour for which
+	// Firestore keeps the moment.
+	streamTimeout = 15 * time.Minute
+	// pingTimeout is short: who asks whether the store answers wants to know now.
+	pingTimeout = 5 * time.Second
+)
+
+// DefaultConnections is how many connections a Store opens. Google's front ends
+// take 100 streams on one, and each space that is watched occupies a stream for
+// as long: four are enough for some 300 watched spaces and the calls beside
+// them. Beyond the limit calls do not fail but wait (firestore.md §2.2).
+const DefaultConnections = 4
+
+// emulatorProject is the project where none is named and the emulator does not
+// mind: a "demo-" project exists nowhere, to Firebase's tools.
+const emulatorProject = "demo-replifire"
+
+// Config says which database to use. The zero value is the default database of
+// the project that the credentials belong to.
+type Config struct {
+	// ProjectID is the Google Cloud project; "" is the project of the credentials.
+	ProjectID string
+	// DatabaseID is the database; "" is the default one.
+	DatabaseID string
+	// EmulatorHost is the address of an emulator to use instead of production,
+	// "host:port". The environment's FIRESTORE_EMULATOR_HOST is not read here; Open
+	// refuses to guess when it is set and this is not.
+	EmulatorHost string
+	// Connections is the number of connections to production; 0 is
+	// DefaultConnections.
+	Connections int
+	// Conn, if set, is a connection to an emulator to use instead of the other ways
+	// to connect. Tests count or break the RPCs on it. The Store closes it.
+	Conn *grpc.ClientConn
+}
+
+// Store keeps spaces in Cloud Firestore. Open makes one; one is enough for a
+// process. Its methods are safe for concurrent use.
+type Store struct {
+	client *firestore.Client
+	// emulated: the database is an emulator, which needs some care (emulator.go).
+	emulated bool
+	purges   purges
+}
+
+var _ engine.Store = (*Store)(nil)
+
+// Open prepares a Store and makes no RPC: the first method that needs a
+// connection makes it. ctx is for finding the credentials, which may ask the
+// machine's metadata server. Fails if there are none, or if Config is ambiguous.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if c.Conn == nil && c.EmulatorHost == "" && os.Getenv(emulatorVariable) != "" {
+		return nil, errors.New(emulatorVariable + " is set but Config.EmulatorHost is " +
+			"not: the SDK would use the emulator where production was asked for")
+	}
+	options, err := clientOptions(c)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to Firestore: %w", err)
+	}
+	database := c.DatabaseID
+	if database == "" {
+		database = firestore.DefaultDatabaseID
+	}
+	client, err := firestore.NewClientWithDatabase(ctx, c.project(), database, options...)
+	if err != nil {
+		return nil, fmt.Errorf("opening Firestore: %w", err)
+	}
+	return &Store{client: client, emulated: c.emulated()}, nil
+}
+
+func (c Config) project() string {
+	switch {
+	case c.ProjectID != "":
+		return c.ProjectID
+	case c.emulated():
+		return emulatorProject
+	default:
+		return firestore.DetectProjectID
+	}
+}
+
+func (c Config) emulated() bool { return c.EmulatorHost != "" || c.Conn != nil }
+
+// Close closes the connections. Calls under way fail, watches end.
+func (s *Store) Close() error {
+	if err := s.client.Close(); err != nil {
+		return fmt.Errorf("closing Firestore: %w", err)
+	}
+	return nil
+}
+
+// Ping reads one document that does not exist, the cheapest thing that needs
+// Firestore and the right to read it. Fails with engine.ErrUnavailable.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	nothing := s.client.Collection("replifire").Doc("ping")
+	if _, err := s.client.GetAll(ctx, []*firestore.DocumentRef{nothing}); err != nil {
+		return unavailable(ctx, "pinging Firestore", err)
+	}
+	return nil
+}

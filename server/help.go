@@ -1,0 +1,52 @@
+package server
+
+import "github.com/alecthomas/kong"
+
+// groups are the headings of the settings in a help text.
+var groups = []kong.Group{
+	{Key: "listen", Title: "Listening:"},
+	{Key: "data", Title: "Data:"},
+	{Key: "access", Title: "Access:"},
+	{Key: "limits", Title: "Limits:"},
+	{Key: "log", Title: "Log:"},
+}
+
+// help says what each setting means, by the name of its flag.
+var help = map[string]string{
+	"host": "Address to listen on; empty: all of this machine's.",
+	"port": "Port to listen on; 0: any free one. Cloud Run sets it.",
+
+	"store":         "Where spaces are kept: firestore, or memory (gone with the process).",
+	"project":       "Google Cloud project of the database.",
+	"database":      "Firestore database, in Native mode.",
+	"emulator-host": "Use the Firestore emulator there instead of Google's Firestore.",
+
+	"auth": "How callers are recognized. This version knows only none:" +
+		" everybody is nobody in particular.",
+	"policy": "Who may do what. This version knows only open:" +
+		" everybody may read, write and reset every space.",
+	"origins": "Origins of the web pages that may call, exact, separated by commas," +
+		" such as https://app.example.com. Empty: none.",
+	"dev": "Development mode: any page may call, /api/init needs no right," +
+		" / describes the service, the log is for people.",
+	"allow-unsafe": "Run on Cloud Run even without sign-in, with the open policy," +
+		" in development mode or on the memory store.",
+
+	"schema-versions": "Schema versions of the application that are accepted; clients of" +
+		" others are told VersionNotSupported. Empty: all.",
+	"max-body-bytes": "Largest request body, beyond it 413. A client sends its whole" +
+		" offline backlog in one.",
+	"push-timeout": "Time for a push with all its retries, beyond it 503:" +
+		" the client sends it again.",
+	"heartbeat": "Pause between the comments that keep a silent poke stream open.",
+	"stream-life": "After about this time a poke stream is ended and the client connects" +
+		" again. Less than the platform's request timeout: 60 minutes at the most.",
+	"drain-timeout": "Time to finish what is under way after SIGTERM." +
+		" Cloud Run kills after 10 seconds.",
+
+	"log-level": "Least level that is logged: debug, info, warn or error.",
+	"log-format": "json has Cloud Logging's field names, text is for people;" +
+		" auto: text in development mode, else json.",
+
+	"k-service": "Name of the Cloud Run service, which Cloud Run sets.",
+}

@@ -1,0 +1,35 @@
+package server
+
+import (
+	"io"
+	"net/http"
+)
+
+// about is what a person sees who opens a development server in a browser.
+const about = `This is replifire, a sync service for Replicache clients, in development mode.
+
+  POST /api/replicache/push?space=default         what a client has changed
+  POST /api/replicache/pull?space=default         what has changed for a client
+  GET  /api/replicache/poke?space=default         server-sent events: time to pull
+       /api/init?space=default                    empties the space
+  GET  /health                                    the process lives
+  GET  /ready                                     the store answers
+
+In an application:
+
+  new Replicache({
+    pushURL: '/api/replicache/push?space=default',
+    pullURL: '/api/replicache/pull?space=default',
+    ...
+  })
+`
+
+// page answers GET / in development mode.
+func page(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/" {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, about) // who hung up needs no answer
+}

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"sync"
+)
+
+// requests counts those under way, so that Close can wait for them also where
+// the http.Server is somebody else's, as in the Functions Framework.
+type requests struct {
+	next http.Handler
+
+	mu     sync.Mutex
+	active int
+	idle   chan struct{} // nil until close; closed when active is 0
+}
+
+// ServeHTTP passes the request on, or refuses it once close was called: the
+// client repeats it and meets another instance.
+func (r *requests) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if !r.enter() {
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "shutting down", http.StatusServiceUnavailable)
+		return
+	}
+	defer r.leave()
+	r.next.ServeHTTP(w, req)
+}
+
+func (r *requests) enter() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.idle != nil {
+		return false
+	}
+	r.active++
+	return true
+}
+
+func (r *requests) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active--
+	if r.active == 0 && r.idle != nil {
+		close(r.idle)
+	}
+}
+
+// close refuses new requests and waits for those under way, or for ctx.
+func (r *requests) close(ctx context.Context) {
+	r.mu.Lock()
+	if r.idle == nil {
+		r.idle = make(chan struct{})
+		if r.active == 0 {
+			close(r.idle)
+		}
+	}
+	idle := r.idle
+	r.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Limits of a connection. There is no write timeout, since a poke stream writes
+// for as long as it lives; the handlers set a deadline for each write.
+const (
+	readHeaderTimeout = 5 * time.Second
+	// readTimeout is for a whole request: 8 MiB in a minute is a slow phone.
+	readTimeout    = 60 * time.Second
+	idleTimeout    = 120 * time.Second
+	maxHeaderBytes = 16 << 10
+)
+
+// Run serves on Settings.Address until ctx ends, then shuts down within
+// Settings.DrainTimeout: no new connections, streams ended, requests under way
+// answered, queues drained. It returns nil if that went well. The Server is
+// closed afterwards in any case.
+func (s *Server) Run(ctx context.Context) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.settings.Address())
+	if err != nil {
+		return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+	}
+	idle := &unused{conns: map[net.Conn]bool{}}
+	srv := s.httpServer()
+	srv.ConnState = idle.track
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(listener) }()
+	s.log.InfoContext(ctx, "listening", "address", listener.Addr().String())
+	s.onReady(listener.Addr())
+	select {
+	case err = <-served: // never nil, and not by our doing
+		err = fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+		s.log.InfoContext(ctx, "shutting down", "reason", context.Cause(ctx))
+	}
+	return errors.Join(err, s.shutdown(context.WithoutCancel(ctx), srv, idle))
+}
+
+// httpServer has HTTP/1.1 and, for a platform that forwards streams that way,
+// HTTP/2 without TLS: Cloud Run ends the TLS.
+func (s *Server) httpServer() *http.Server {
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		Protocols:         new(http.Protocols),
+	}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	// Streams would hold Shutdown up until its deadline.
+	srv.RegisterOnShutdown(s.hub.Close)
+	return srv
+}
+
+// shutdown lets the requests under way finish before the engine is closed: a
+// push that has reached us is answered. A quarter of the time is kept for
+// answering those that were not done in time and are given up.
+func (s *Server) shutdown(ctx context.Context, srv *http.Server, idle *unused) error {
+	ctx, cancel := context.WithTimeout(ctx, s.settings.DrainTimeout)
+	defer cancel()
+	patience, done := context.WithTimeout(ctx, s.settings.DrainTimeout*3/4)
+	defer done()
+	defer time.AfterFunc(unusedGrace, idle.close).Stop()
+	late := srv.Shutdown(patience)
+	err := s.Close(patience)
+	if late == nil {
+		return err
+	}
+	s.log.WarnContext(ctx, "requests given up", "error", late)
+	return errors.Join(late, err, srv.Shutdown(ctx), srv.Close())
+}

@@ -1,0 +1,177 @@
+package server
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Values of Settings.Store.
+const (
+	StoreFirestore = "firestore"
+	StoreMemory    = "memory"
+)
+
+// Values of Settings.LogFormat.
+const (
+	LogAuto = "auto"
+	LogJSON = "json"
+	LogText = "text"
+)
+
+// FirestoreSettings say which database holds the spaces. They are part of
+// Settings and all that the operators' commands need.
+type FirestoreSettings struct {
+	ProjectID    string `name:"project" env:"GOOGLE_CLOUD_PROJECT" group:"data" placeholder:"ID"`
+	Database     string `env:"FIRESTORE_DATABASE" group:"data" default:"(default)"`
+	EmulatorHost string `env:"FIRESTORE_EMULATOR_HOST" group:"data" placeholder:"HOST:PORT"`
+}
+
+// Settings are everything that can be set: here with name, environment variable
+// and default, in help.go with what it means. A zero Settings is not complete:
+// take SettingsFromEnv or ParseSettings.
+type Settings struct {
+	Host string `env:"REPLIFIRE_HOST" group:"listen" placeholder:"NAME"`
+	Port int    `env:"PORT" group:"listen" default:"8080"`
+
+	Store             string `env:"REPLIFIRE_STORE" group:"data" enum:"firestore,memory" default:"firestore"`
+	FirestoreSettings `embed:""`
+
+	Auth        string   `env:"REPLIFIRE_AUTH" group:"access" default:"none"`
+	Policy      string   `env:"REPLIFIRE_POLICY" group:"access" default:"open"`
+	Origins     []string `env:"REPLIFIRE_ORIGINS" group:"access" placeholder:"ORIGIN"`
+	Dev         bool     `env:"REPLIFIRE_DEV" group:"access"`
+	AllowUnsafe bool     `env:"REPLIFIRE_ALLOW_UNSAFE" group:"access"`
+
+	SchemaVersions []string      `env:"REPLIFIRE_SCHEMA_VERSIONS" group:"limits" placeholder:"VERSION"`
+	MaxBodyBytes   int64         `env:"REPLIFIRE_MAX_BODY_BYTES" group:"limits" default:"8388608"`
+	PushTimeout    time.Duration `env:"REPLIFIRE_PUSH_TIMEOUT" group:"limits" default:"30s"`
+	Heartbeat      time.Duration `env:"REPLIFIRE_HEARTBEAT" group:"limits" default:"20s"`
+	StreamLife     time.Duration `env:"REPLIFIRE_STREAM_LIFE" group:"limits" default:"50m"`
+	DrainTimeout   time.Duration `env:"REPLIFIRE_DRAIN_TIMEOUT" group:"limits" default:"8s"`
+
+	LogLevel  slog.Level `env:"REPLIFIRE_LOG_LEVEL" group:"log" default:"info"`
+	LogFormat string     `env:"REPLIFIRE_LOG_FORMAT" group:"log" enum:"auto,json,text" default:"auto"`
+
+	// Service is set by Cloud Run: by nothing else do we know that it is Cloud Run.
+	Service string `name:"k-service" env:"K_SERVICE" hidden:""`
+}
+
+// Address is what to listen on, as net.Listen takes it.
+func (s *Settings) Address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
+
+// textLog reports whether the log is for people.
+func (s *Settings) textLog() bool {
+	return s.LogFormat == LogText || s.LogFormat == LogAuto && s.Dev
+}
+
+// Validate reports everything that is wrong with the settings, in words that say
+// what to do about it. It looks at nothing outside of them.
+func (s *Settings) Validate() error {
+	return errors.Join(
+		s.checkListening(),
+		s.checkStore(),
+		checkKnown("REPLIFIRE_AUTH", s.Auth, "none", "firebase", "oidc"),
+		checkKnown("REPLIFIRE_POLICY", s.Policy, "open", "authenticated", "members"),
+		s.checkLimits(),
+		s.checkCloudRun(),
+	)
+}
+
+func (s *Settings) checkListening() error {
+	if s.Port < 0 || s.Port > 65535 {
+		return fmt.Errorf("PORT is %d: it must be between 0 and 65535", s.Port)
+	}
+	return nil
+}
+
+func (s *Settings) checkStore() error {
+	if s.Store == StoreMemory {
+		return nil
+	}
+	return s.check()
+}
+
+// check reports a missing project: it is never guessed, since a guess could be
+// somebody's production.
+func (f *FirestoreSettings) check() error {
+	if f.ProjectID == "" {
+		return errors.New("the Firestore store needs a project:" +
+			" set GOOGLE_CLOUD_PROJECT or --project")
+	}
+	return nil
+}
+
+// checkKnown accepts the one value that exists today, and tells the design's
+// others from mistakes.
+func checkKnown(name, value, today string, later ...string) error {
+	if value == today {
+		return nil
+	}
+	if slices.Contains(later, value) {
+		return fmt.Errorf("%s is %q, which comes with a later version:"+
+			" this one knows only %q", name, value, today)
+	}
+	return fmt.Errorf("%s is %q: it must be %q", name, value, today)
+}
+
+func (s *Settings) checkLimits() error {
+	positive := func(name string, n int64) error {
+		if n <= 0 {
+			return fmt.Errorf("%s must be more than 0", name)
+		}
+		return nil
+	}
+	return cmp.Or(
+		positive("REPLIFIRE_MAX_BODY_BYTES", s.MaxBodyBytes),
+		positive("REPLIFIRE_PUSH_TIMEOUT", int64(s.PushTimeout)),
+		positive("REPLIFIRE_HEARTBEAT", int64(s.Heartbeat)),
+		positive("REPLIFIRE_STREAM_LIFE", int64(s.StreamLife)),
+		positive("REPLIFIRE_DRAIN_TIMEOUT", int64(s.DrainTimeout)),
+	)
+}
+
+// checkCloudRun refuses what must not be on the open internet by accident. The
+// emulator is refused for good: it has no rules, no disk and no limits.
+func (s *Settings) checkCloudRun() error {
+	if s.Service == "" {
+		return nil
+	}
+	if s.EmulatorHost != "" {
+		return errors.New("FIRESTORE_EMULATOR_HOST is set on Cloud Run (K_SERVICE is set):" +
+			" unset it, the emulator keeps nothing")
+	}
+	if s.AllowUnsafe {
+		return nil
+	}
+	if unsafe := s.unsafe(); len(unsafe) > 0 {
+		return fmt.Errorf("refused on Cloud Run (K_SERVICE is set): %s;"+
+			" if that is meant, set REPLIFIRE_ALLOW_UNSAFE=true or --allow-unsafe",
+			strings.Join(unsafe, ", "))
+	}
+	return nil
+}
+
+// unsafe lists what strangers could make use of.
+func (s *Settings) unsafe() []string {
+	var list []string
+	if s.Auth == "none" {
+		list = append(list, "REPLIFIRE_AUTH=none (anybody can call)")
+	}
+	if s.Policy == "open" {
+		list = append(list, "REPLIFIRE_POLICY=open (every caller may read, write and reset every space)")
+	}
+	if s.Dev {
+		list = append(list, "REPLIFIRE_DEV=true (any web page may call)")
+	}
+	if s.Store == StoreMemory {
+		list = append(list, "REPLIFIRE_STORE=memory (nothing is kept)")
+	}
+	return list
+}

@@ -1,0 +1,302 @@
+package server_test
+
+import (
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/replifire/replifire/server"
+)
+
+// environment is a getenv that knows nothing else.
+func environment(pairs ...string) func(string) string {
+	return func(name string) string {
+		for _, p := range pairs {
+			if value, ok := strings.CutPrefix(p, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	got, err := server.ParseSettings(nil, environment("GOOGLE_CLOUD_PROJECT=p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := server.Settings{
+		Port:              8080,
+		Store:             "firestore",
+		FirestoreSettings: server.FirestoreSettings{ProjectID: "p", Database: "(default)"},
+		Auth:              "none",
+		Policy:            "open",
+		MaxBodyBytes:      8 << 20,
+		PushTimeout:       30 * time.Second,
+		Heartbeat:         20 * time.Second,
+		StreamLife:        50 * time.Minute,
+		DrainTimeout:      8 * time.Second,
+		LogLevel:          slog.LevelInfo,
+		LogFormat:         "auto",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
+	t.Parallel()
+	env := environment(
+		"REPLIFIRE_HOST=::1", "PORT=1", "REPLIFIRE_STORE=memory", "GOOGLE_CLOUD_PROJECT=p",
+		"FIRESTORE_DATABASE=d", "FIRESTORE_EMULATOR_HOST=h:1", "REPLIFIRE_AUTH=none",
+		"REPLIFIRE_POLICY=open", "REPLIFIRE_ORIGINS=https://a.example,https://b.example",
+		"REPLIFIRE_DEV=true", "REPLIFIRE_ALLOW_UNSAFE=true", "REPLIFIRE_SCHEMA_VERSIONS=1,2",
+		"REPLIFIRE_MAX_BODY_BYTES=3", "REPLIFIRE_PUSH_TIMEOUT=4s", "REPLIFIRE_HEARTBEAT=5s",
+		"REPLIFIRE_STREAM_LIFE=6m", "REPLIFIRE_DRAIN_TIMEOUT=7s", "REPLIFIRE_LOG_LEVEL=debug",
+		"REPLIFIRE_LOG_FORMAT=json",
+	)
+	flags := []string{
+		"--host=::1", "--port=1", "--store=memory", "--project=p", "--database=d",
+		"--emulator-host=h:1", "--auth=none", "--policy=open",
+		"--origins=https://a.example,https://b.example", "--dev", "--allow-unsafe",
+		"--schema-versions=1,2", "--max-body-bytes=3", "--push-timeout=4s", "--heartbeat=5s",
+		"--stream-life=6m", "--drain-timeout=7s", "--log-level=debug", "--log-format=json",
+	}
+	want := server.Settings{
+		Host: "::1", Port: 1, Store: "memory",
+		FirestoreSettings: server.FirestoreSettings{ProjectID: "p", Database: "d", EmulatorHost: "h:1"},
+		Auth:              "none", Policy: "open",
+		Origins: []string{"https://a.example", "https://b.example"},
+		Dev:     true, AllowUnsafe: true,
+		SchemaVersions: []string{"1", "2"},
+		MaxBodyBytes:   3, PushTimeout: 4 * time.Second, Heartbeat: 5 * time.Second,
+		StreamLife: 6 * time.Minute, DrainTimeout: 7 * time.Second,
+		LogLevel: slog.LevelDebug, LogFormat: "json",
+	}
+	fromEnv, err := server.ParseSettings(nil, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromFlags, err := server.ParseSettings(flags, environment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, got := range map[string]server.Settings{"environment": fromEnv, "flags": fromFlags} {
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("settings from %s (-want +got):\n%s", from, diff)
+		}
+	}
+	// So that nobody adds a setting that the lists above do not have.
+	v := reflect.ValueOf(want)
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if v.FieldByIndex(f.Index).IsZero() && f.Name != "Service" {
+			t.Errorf("setting %s is missing in this test", f.Name)
+		}
+	}
+}
+
+func TestFlagsCountMoreThanTheEnvironment(t *testing.T) {
+	t.Parallel()
+	s, err := server.ParseSettings([]string{"--port=2"}, environment("PORT=1", "GOOGLE_CLOUD_PROJECT=p"))
+	if err != nil || s.Port != 2 {
+		t.Errorf("port is %d (%v), want 2", s.Port, err)
+	}
+}
+
+func TestEmptyVariableIsNotSet(t *testing.T) {
+	t.Parallel()
+	s, err := server.ParseSettings(nil, environment("PORT=", "REPLIFIRE_ORIGINS=", "GOOGLE_CLOUD_PROJECT=p"))
+	if err != nil || s.Port != 8080 || len(s.Origins) != 0 {
+		t.Errorf("got port %d, origins %q (%v), want the defaults", s.Port, s.Origins, err)
+	}
+}
+
+// The process's environment must not count where another is given.
+func TestProcessEnvironmentIsLeftAlone(t *testing.T) {
+	t.Setenv("PORT", "1")
+	t.Setenv("REPLIFIRE_STORE", "nonsense")
+	s, err := server.ParseSettings(nil, environment("GOOGLE_CLOUD_PROJECT=p"))
+	if err != nil || s.Port != 8080 {
+		t.Errorf("port is %d (%v), want 8080", s.Port, err)
+	}
+	t.Setenv("REPLIFIRE_STORE", "memory")
+	s, err = server.SettingsFromEnv()
+	if err != nil || s.Port != 1 || s.Store != "memory" {
+		t.Errorf("SettingsFromEnv has port %d, store %s (%v), want 1, memory", s.Port, s.Store, err)
+	}
+}
+
+func TestWrongSettings(t *testing.T) {
+	t.Parallel()
+	project := "GOOGLE_CLOUD_PROJECT=p"
+	for name, test := range map[string]struct {
+		env  []string
+		want []string // parts of the error
+	}{
+		"no project":        {nil, []string{"GOOGLE_CLOUD_PROJECT", "--project"}},
+		"port is no number": {[]string{project, "PORT=x"}, []string{"--port", `"x"`}},
+		"port too large":    {[]string{project, "PORT=65536"}, []string{"PORT is 65536"}},
+		"port negative":     {[]string{project, "PORT=-1"}, []string{"PORT is -1"}},
+		"unknown store": {
+			[]string{project, "REPLIFIRE_STORE=disk"},
+			[]string{"--store", "firestore", "memory", "disk"},
+		},
+		"auth of later": {
+			[]string{project, "REPLIFIRE_AUTH=firebase"},
+			[]string{`REPLIFIRE_AUTH is "firebase"`, "later version"},
+		},
+		"auth of later too": {
+			[]string{project, "REPLIFIRE_AUTH=oidc"},
+			[]string{`REPLIFIRE_AUTH is "oidc"`, "later version"},
+		},
+		"unknown auth": {
+			[]string{project, "REPLIFIRE_AUTH=basic"},
+			[]string{`REPLIFIRE_AUTH is "basic"`, `must be "none"`},
+		},
+		"policy of later": {
+			[]string{project, "REPLIFIRE_POLICY=members"},
+			[]string{"REPLIFIRE_POLICY", "later version"},
+		},
+		"policy of later too": {
+			[]string{project, "REPLIFIRE_POLICY=authenticated"},
+			[]string{"REPLIFIRE_POLICY", "later version"},
+		},
+		"unknown policy":  {[]string{project, "REPLIFIRE_POLICY=mine"}, []string{"REPLIFIRE_POLICY", `must be "open"`}},
+		"log level":       {[]string{project, "REPLIFIRE_LOG_LEVEL=loud"}, []string{"log-level"}},
+		"log format":      {[]string{project, "REPLIFIRE_LOG_FORMAT=xml"}, []string{"--log-format"}},
+		"dev is no truth": {[]string{project, "REPLIFIRE_DEV=perhaps"}, []string{"--dev"}},
+		"no body":         {[]string{project, "REPLIFIRE_MAX_BODY_BYTES=0"}, []string{"REPLIFIRE_MAX_BODY_BYTES"}},
+		"no push":         {[]string{project, "REPLIFIRE_PUSH_TIMEOUT=0s"}, []string{"REPLIFIRE_PUSH_TIMEOUT"}},
+		"no heartbeat":    {[]string{project, "REPLIFIRE_HEARTBEAT=-1s"}, []string{"REPLIFIRE_HEARTBEAT"}},
+		"no stream":       {[]string{project, "REPLIFIRE_STREAM_LIFE=0s"}, []string{"REPLIFIRE_STREAM_LIFE"}},
+		"no drain":        {[]string{project, "REPLIFIRE_DRAIN_TIMEOUT=0s"}, []string{"REPLIFIRE_DRAIN_TIMEOUT"}},
+		"all at once": {
+			[]string{"PORT=-1", "REPLIFIRE_AUTH=x", "REPLIFIRE_POLICY=y"},
+			[]string{"PORT", "GOOGLE_CLOUD_PROJECT", "REPLIFIRE_AUTH", "REPLIFIRE_POLICY"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := server.ParseSettings(nil, environment(test.env...))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, part := range test.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error is %q, want %q in it", err, part)
+				}
+			}
+		})
+	}
+}
+
+func TestCloudRunRefusesWhatIsUnsafe(t *testing.T) {
+	t.Parallel()
+	const allow = "REPLIFIRE_ALLOW_UNSAFE=true"
+	run := []string{"K_SERVICE=replifire", "GOOGLE_CLOUD_PROJECT=p"}
+	for name, test := range map[string]struct {
+		env  []string
+		want []string // parts of the error; empty: no error
+		not  []string // not in the error
+	}{
+		"as it is": {
+			want: []string{"K_SERVICE", "REPLIFIRE_AUTH", "REPLIFIRE_POLICY", allow, "--allow-unsafe"},
+			not:  []string{"REPLIFIRE_DEV", "REPLIFIRE_STORE"},
+		},
+		"development mode": {env: []string{"REPLIFIRE_DEV=true"}, want: []string{"REPLIFIRE_DEV", allow}},
+		"memory store": {
+			env:  []string{"REPLIFIRE_STORE=memory"},
+			want: []string{"REPLIFIRE_STORE", allow},
+		},
+		"said explicitly":            {env: []string{allow}},
+		"all of it, said explicitly": {env: []string{allow, "REPLIFIRE_DEV=true", "REPLIFIRE_STORE=memory"}},
+		"emulator": {
+			env:  []string{"FIRESTORE_EMULATOR_HOST=h:1"},
+			want: []string{"FIRESTORE_EMULATOR_HOST", "unset"},
+			not:  []string{allow},
+		},
+		"emulator, said explicitly": {
+			env:  []string{"FIRESTORE_EMULATOR_HOST=h:1", allow},
+			want: []string{"FIRESTORE_EMULATOR_HOST", "unset"},
+		},
+		"emulator and memory, explicitly": {
+			env:  []string{"FIRESTORE_EMULATOR_HOST=h:1", "REPLIFIRE_STORE=memory", allow},
+			want: []string{"FIRESTORE_EMULATOR_HOST"},
+		},
+		"said to be safe counts as unsaid": {
+			env:  []string{"REPLIFIRE_ALLOW_UNSAFE=false"},
+			want: []string{"REPLIFIRE_AUTH"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := server.ParseSettings(nil, environment(slices.Concat(run, test.env)...))
+			if err != nil != (len(test.want) > 0) {
+				t.Fatalf("error is %v", err)
+			}
+			for _, part := range test.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error is %q, want %q in it", err, part)
+				}
+			}
+			for _, part := range test.not {
+				if strings.Contains(err.Error(), part) {
+					t.Errorf("error is %q, want no %q in it", err, part)
+				}
+			}
+			if _, err := server.ParseSettings(nil, environment(slices.Concat(run[1:], test.env)...)); err != nil {
+				t.Errorf("elsewhere it is refused too: %v", err)
+			}
+		})
+	}
+}
+
+func TestHelpNamesEverySetting(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	var s server.Settings
+	parser, err := kong.New(&s, server.Flags(environment()), kong.Writers(&out, &out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range parser.Model.Flags {
+		if flag.Help == "" {
+			t.Errorf("--%s has no help", flag.Name)
+		}
+	}
+	names := map[string]bool{}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[server.Settings]()) {
+		if env := f.Tag.Get("env"); env != "" && f.Tag.Get("hidden") == "" && !hidden(f) {
+			names["[$"+env+"]"] = true
+		}
+	}
+	if len(names) < 15 {
+		t.Fatalf("found only %d variables", len(names))
+	}
+	ctx, err := kong.Trace(parser, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ctx.PrintUsage(false); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(out.String()), " ")
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if !strings.Contains(text, name) {
+			t.Errorf("help does not name %s:\n%s", name, out.String())
+		}
+	}
+}
+
+func hidden(f reflect.StructField) bool {
+	_, ok := f.Tag.Lookup("hidden")
+	return ok
+}

@@ -1,0 +1,34 @@
+package server
+
+import (
+	"context"
+
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/firestore"
+	"github.com/replifire/replifire/memory"
+)
+
+// Open makes the store of these settings, without any network: the first call of
+// the store connects. The caller closes it.
+func (f *FirestoreSettings) Open(ctx context.Context) (*firestore.Store, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	return firestore.Open(ctx, firestore.Config{
+		ProjectID:    f.ProjectID,
+		DatabaseID:   f.Database,
+		EmulatorHost: f.EmulatorHost,
+	})
+}
+
+// openStore makes the store of the settings, and what closes it.
+func (s *Settings) openStore(ctx context.Context) (engine.Store, func() error, error) {
+	if s.Store == StoreMemory {
+		return memory.New(), func() error { return nil }, nil
+	}
+	store, err := s.Open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return store, store.Close, nil
+}
