@@ -1,0 +1,208 @@
+// An app: a real Replicache client, its poke stream, and what a page does around
+// them.
+
+import {setMaxListeners} from 'node:events';
+import {Replicache} from 'replicache';
+import {mutators} from './mutators.js';
+import {PokeStream} from './poke.js';
+import {routeURL} from './http.js';
+import {until} from './wait.js';
+
+/**
+ * @typedef {import('./view.js').View} View
+ * @typedef {import('replicache').UpdateNeededReason} UpdateNeededReason
+ * @typedef {Replicache<typeof mutators>} Rep
+ * @typedef {{id: number, name: string, reason: string}} Rejection
+ *
+ * @typedef {object} ClientOptions
+ * @property {string} name names the local store; equal names are tabs of one browser
+ * @property {string} url of the server or of a proxy before it
+ * @property {string} space
+ * @property {import('./random.js').Random} random
+ * @property {string} [schemaVersion]
+ * @property {boolean} [pokes] whether it listens to pokes; default true
+ */
+
+/**
+ * What the client logs when a server breaks the protocol. Each means that an
+ * answer was dropped.
+ */
+const complaint =
+  /Invalid puller result|ignoring client view|did not change, but|Inconsistent mutation ID/;
+
+const keptLogLines = 20;
+
+// A Replicache instance listens to its own AbortSignal in more places than Node
+// takes for normal.
+setMaxListeners(50);
+
+export class Client {
+  #options;
+  /** @type {Rep} */
+  #rep;
+  /** @type {PokeStream | undefined} */
+  #pokes;
+  /** @type {Promise<void>} */
+  #reloading = Promise.resolve();
+  /** How often the client asked the page to reload. */
+  reloads = 0;
+  /** @type {UpdateNeededReason[]} */
+  updatesNeeded = [];
+  /** @type {Record<string, Rejection[]>} by client id, as the pull answers said */
+  rejections = {};
+  pulls = 0;
+  /** @type {string[]} */
+  complaints = [];
+  /** @type {string[]} the end of the client's log */
+  log = [];
+
+  /** @param {ClientOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#rep = this.#open();
+    if (options.pokes !== false) {
+      this.#pokes = this.#listen();
+    }
+  }
+
+  get name() {
+    return this.#options.name;
+  }
+
+  get rep() {
+    return this.#rep;
+  }
+
+  get mutate() {
+    return this.#rep.mutate;
+  }
+
+  get pokes() {
+    return this.#pokes;
+  }
+
+  /** @returns {Promise<View>} all that the app shows */
+  view() {
+    return this.#rep.query(async tx => Object.fromEntries(await tx.scan().entries().toArray()));
+  }
+
+  /** How many mutations the server has not acknowledged, as this tab knows. */
+  async pending() {
+    return (await this.#rep.experimentalPendingMutations()).length;
+  }
+
+  /**
+   * Sends the client to another server, as a changed deployment does.
+   * @param {string} url
+   */
+  async moveTo(url) {
+    this.#options = {...this.#options, url};
+    this.#rep.pushURL = routeURL(url, 'push', this.#options.space);
+    this.#rep.pullURL = routeURL(url, 'pull', this.#options.space);
+    if (this.#pokes) {
+      await this.#pokes.close();
+      this.#pokes = this.#listen();
+    }
+  }
+
+  /** Waits until the local store has all that the app shows. */
+  async persisted() {
+    const pending = await this.pending();
+    const twin = new Client({...this.#options, url: 'http://127.0.0.1:9', pokes: false});
+    try {
+      await until(`${this.name} has persisted its ${pending} pending mutations`, async () => {
+        const seen = await twin.pending();
+        return seen >= pending || `another tab sees ${seen}`;
+      });
+    } finally {
+      await twin.close();
+    }
+  }
+
+  async close() {
+    await this.#reloading;
+    await this.#pokes?.close();
+    await this.#rep.close();
+  }
+
+  /** For failure messages. */
+  describe() {
+    const lines = [
+      `${this.name}: client ${this.#rep.clientID}, ${this.pulls} pulls, ${this.reloads} reloads`,
+    ];
+    if (this.#pokes) {
+      const {connects, pokes, lastError} = this.#pokes;
+      lines.push(`  stream: connected ${connects} times, ${pokes} pokes, last error ${lastError}`);
+    }
+    return [...lines, ...this.log.map(line => `  ${line}`)].join('\n');
+  }
+
+  /** @returns {Rep} */
+  #open() {
+    const {name, url, space, schemaVersion} = this.#options;
+    const rep = new Replicache({
+      name,
+      mutators,
+      kvStore: 'mem',
+      pushURL: routeURL(url, 'push', space),
+      pullURL: routeURL(url, 'pull', space),
+      pullInterval: null,
+      requestOptions: {minDelayMs: 30, maxDelayMs: 1000},
+      ...(schemaVersion === undefined ? {} : {schemaVersion}),
+      logSinks: [{log: (level, _, ...args) => this.#noteLog(level, args)}],
+    });
+    rep.onClientStateNotFound = () => this.#reload();
+    rep.onUpdateNeeded = reason => this.updatesNeeded.push(reason);
+    rep.puller = this.#watchPulls(rep.puller);
+    return rep;
+  }
+
+  #listen() {
+    const {url, space, random} = this.#options;
+    const onPoke = () => {
+      this.#rep.pull().catch(err => this.#noteLog('pull', [err]));
+    };
+    return new PokeStream(routeURL(url, 'poke', space), onPoke, random);
+  }
+
+  /** What the client's default, location.reload(), comes to. */
+  #reload() {
+    this.reloads++;
+    this.#reloading = this.#reloading.then(async () => {
+      await this.#rep.close();
+      this.#rep = this.#open();
+    });
+  }
+
+  /**
+   * The client's own puller, looked at: it drops fields that it does not know.
+   * @param {import('replicache').Puller} puller
+   * @returns {import('replicache').Puller}
+   */
+  #watchPulls(puller) {
+    return async (request, requestID) => {
+      const result = await puller(request, requestID);
+      this.pulls++;
+      const response = /** @type {{rejections?: Record<string, Rejection[]>} | undefined} */ (
+        result.response
+      );
+      for (const [clientID, list] of Object.entries(response?.rejections ?? {})) {
+        (this.rejections[clientID] ??= []).push(...list);
+      }
+      return result;
+    };
+  }
+
+  /**
+   * @param {string} level
+   * @param {unknown[]} args
+   */
+  #noteLog(level, args) {
+    const text = args.map(arg => (arg instanceof Error ? arg.message : JSON.stringify(arg)));
+    const line = `${level}: ${text.join(' ')}`.slice(0, 300);
+    this.log = [...this.log, line].slice(-keptLogLines);
+    if (complaint.test(line)) {
+      this.complaints.push(line);
+    }
+  }
+}
