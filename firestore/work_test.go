@@ -1,0 +1,140 @@
+package firestore_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/replifire/replifire/chat"
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/internal/rpccount"
+	"github.com/replifire/replifire/protocol"
+	"github.com/replifire/replifire/storetest"
+)
+
+// What a push and a pull cost in RPCs and documents, counted between the SDK and
+// the emulator, with the chat's mutators. Firestore bills by document, and every
+// RPC is a round trip.
+
+// instance is an engine on the fixture's store.
+func instance(t *testing.T, f fixture) *engine.Engine {
+	t.Helper()
+	e := engine.New(f.Store, chat.Mutators(), engine.Options{})
+	t.Cleanup(func() {
+		if err := e.Close(context.Background()); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return e
+}
+
+// creates are n createMessage of client c, from its mutation id first on.
+func creates(c protocol.ClientID, first, n int64) []protocol.Mutation {
+	var ms []protocol.Mutation
+	for id := first; id < first+n; id++ {
+		args := fmt.Sprintf(`{"id":"%s-%d","from":"ann","content":"hello","order":%d}`, c, id, id)
+		ms = append(ms, protocol.Mutation{ClientID: c, ID: id, Name: "createMessage", Args: []byte(args)})
+	}
+	return ms
+}
+
+func TestWorkOfAPush(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	e := instance(t, f)
+	caller := engine.Caller{Space: "s"}
+	push := func(ms []protocol.Mutation) rpccount.Counts {
+		t.Helper()
+		f.counter.Reset()
+		req := &protocol.PushRequest{Version: 1, ClientGroupID: "g", Mutations: ms}
+		if err := e.Push(t.Context(), caller, req); err != nil {
+			t.Fatal(err)
+		}
+		return f.counter.Counts()
+	}
+	three := map[string]int{"BatchGetDocuments": 1, "BeginTransaction": 1, "Commit": 1}
+	tests := []struct {
+		name string
+		push []protocol.Mutation
+		want rpccount.Counts
+	}{
+		{"cold, the first of the space: head, group and client are read first", creates("c", 1, 1), rpccount.Counts{
+			RPCs:    map[string]int{"BatchGetDocuments": 2, "BeginTransaction": 1, "Commit": 1},
+			Missing: 4, Written: 4, // head, group, client, message
+		}},
+		{"warm, 1", creates("c", 2, 1), rpccount.Counts{RPCs: three, Missing: 1, Written: 3}},
+		{"warm, 100", creates("c", 3, 100), rpccount.Counts{RPCs: three, Missing: 100, Written: 102}},
+		{"warm, resent with one more", creates("c", 1, 103), rpccount.Counts{RPCs: three, Missing: 1, Written: 3}},
+		{"nothing new: memory is not trusted to say so", creates("c", 1, 103), rpccount.Counts{
+			RPCs: map[string]int{"BatchGetDocuments": 1}, Read: 3, // head, group, client
+		}},
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, push(tt.push)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	rejected := creates("c", 104, 1)
+	rejected[0].Name = "nope"
+	want := rpccount.Counts{RPCs: map[string]int{"BeginTransaction": 1, "Commit": 1}, Written: 2}
+	if diff := cmp.Diff(want, push(rejected)); diff != "" {
+		t.Errorf("rejected without a read (-want +got):\n%s", diff)
+	}
+	storetest.MustFsck(t, f.Store, "s")
+}
+
+func TestWorkOfAPull(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	caller := engine.Caller{Space: "s"}
+	writer := instance(t, f)
+	write := func(first, n int64) {
+		t.Helper()
+		req := &protocol.PushRequest{Version: 1, ClientGroupID: "g", Mutations: creates("c", first, n)}
+		if err := writer.Push(t.Context(), caller, req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(1, 10)
+
+	reader := instance(t, f) // has seen nothing
+	cookie, err := protocol.ParseCookie([]byte("null"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pull := func() rpccount.Counts {
+		t.Helper()
+		f.counter.Reset()
+		resp, err := reader.Pull(t.Context(), caller, &protocol.PullRequest{
+			Version: 1, ClientGroupID: "g", Cookie: cookie,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range resp.Patch {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if cookie, err = protocol.ParseCookie(resp.Cookie); err != nil {
+			t.Fatal(err)
+		}
+		return f.counter.Counts()
+	}
+	one := map[string]int{"BatchGetDocuments": 1}
+	two := map[string]int{"BatchGetDocuments": 1, "RunQuery": 2}
+	check := func(name string, want rpccount.Counts) {
+		t.Helper()
+		if diff := cmp.Diff(want, pull()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	check("first: head, group, ten messages, one client", rpccount.Counts{RPCs: two, Read: 13})
+	check("nothing new: the head; the group's owner is remembered", rpccount.Counts{RPCs: one, Read: 1})
+	write(11, 2)
+	check("two messages more, and their client", rpccount.Counts{RPCs: two, Read: 4})
+	check("nothing new again", rpccount.Counts{RPCs: one, Read: 1})
+	storetest.MustFsck(t, f.Store, "s")
+}
