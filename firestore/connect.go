@@ -37,8 +37,8 @@ const keepaliveTimeout = 20 * time.Second
 // connection that was cut silently would be noticed by nobody.
 var (
 	production = keepalive.ClientParameters{Time: 2 * time.Minute, Timeout: keepaliveTimeout}
-	// The emulator is a Java server with that library's defaults, which closes
-	// connections that are pinged more often than every 5 minutes.
+	// The emulator closes a connection that is pinged often ("too_many_pings"), as
+	// Java servers do by default: more often than every 5 minutes.
 	emulated = keepalive.ClientParameters{Time: 6 * time.Minute, Timeout: keepaliveTimeout}
 )
 
