@@ -2,7 +2,7 @@
 // what guards them, on any Store. It knows no HTTP and no Firestore.
 //
 // A push goes to the queue of its space. While one commit is in flight, pushes
-// pile up; the next commit takes the pile (queue.go, batch.go). The batch reads
+// pile up; the next commit takes the pile (queue.go, pushbatch.go, steps.go). The batch reads
 // what it needs, checks owners and mutation ids, runs each mutation on an overlay
 // (overlay.go) and commits everything at once on the condition that the space's
 // version counter has not moved since it was read. A lost race is read again and
