@@ -13,6 +13,15 @@ GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 VULN     := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
 BIN      := $(CURDIR)/bin/replifire
 CLIENT   := test/replicache
+BROWSER  := test/browser
+
+# The page and its helper package are built by Node, where there is Node.
+WEB_CLIENT := web/client
+PAGE       := web/chat
+NPM        := $(shell command -v npm)
+
+# $(call without-npm,WHAT): says that WHAT is left out, which CI does not forgive.
+without-npm = echo '$(1) were SKIPPED: there is no npm. Install Node 20.19 or later.'; test "$${CI:-}" != true
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
@@ -37,12 +46,12 @@ help: ## List the targets.
 	  /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: dev
-dev: ## Serve on http://localhost:8080, on the Firestore emulator or in memory.
-	@go run ./cmd/replifire dev
+dev: build ## Serve on http://localhost:8080, on the Firestore emulator or in memory.
+	@exec $(BIN) dev
 
 .PHONY: test
-test: ## Run all tests: Go on both stores, then the real Replicache client.
-	@$(WITH_EMULATOR) sh -c '$(MAKE) --no-print-directory test-go && $(MAKE) --no-print-directory test-client'
+test: page ## Run all tests: Go on both stores, the real Replicache client, the page in a browser.
+	@$(WITH_EMULATOR) $(MAKE) --no-print-directory test-go test-client test-web test-browser
 
 .PHONY: check
 check: test lint vuln mod fuzz ## Run everything that CI runs.
@@ -56,15 +65,33 @@ test-go: ## Run the Go tests with the race detector.
 
 .PHONY: test-client
 test-client: build ## Run the tests with the real Replicache client, in Node.
-	@if ! command -v npm >/dev/null; then \
-	  echo 'The tests with the Replicache client were SKIPPED: there is no npm. Install Node 20.11 or later.'; \
-	  test "$${CI:-}" != true; exit; \
-	fi; \
-	$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json; \
+ifeq ($(NPM),)
+	@$(call without-npm,The tests with the Replicache client)
+else
+	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json
 	cd $(CLIENT) && REPLIFIRE_BIN=$(BIN) npm test
+endif
 
-$(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json
-	cd $(CLIENT) && npm ci --no-audit --no-fund
+.PHONY: test-web
+test-web: build ## Run the tests of the client package and of the page's mutators.
+ifeq ($(NPM),)
+	@$(call without-npm,The tests of the client package and the page)
+else
+	cd $(WEB_CLIENT) && npm run check && REPLIFIRE_BIN=$(BIN) npm test
+	cd $(PAGE) && npm run check && npm test
+endif
+
+.PHONY: test-browser
+test-browser: build ## Run the tests of the page in Chromium.
+ifeq ($(NPM),)
+	@$(call without-npm,The tests in a browser)
+else
+	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json $(BROWSER)/node_modules/.package-lock.json
+	cd $(BROWSER) && REPLIFIRE_BIN=$(BIN) npm test
+endif
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
 .PHONY: race
@@ -106,8 +133,23 @@ mod: ## Check that go.mod and go.sum are tidy and true.
 
 ##@ Building
 
+.PHONY: page
+page: ## Build the chat page, which goes into the binary. Without Node the page is missing.
+ifeq ($(NPM),)
+	@$(call without-npm,The steps that build the chat page)
+else
+	@$(MAKE) --no-print-directory $(PAGE)/dist/index.html
+endif
+
+# The page's package links to the helper package, which must be built before.
+$(PAGE)/dist/index.html: $(shell git ls-files $(WEB_CLIENT)/src $(WEB_CLIENT)/package-lock.json $(PAGE) 2>/dev/null)
+	@$(MAKE) --no-print-directory $(WEB_CLIENT)/node_modules/.package-lock.json
+	cd $(WEB_CLIENT) && npm run --silent build
+	@$(MAKE) --no-print-directory $(PAGE)/node_modules/.package-lock.json
+	cd $(PAGE) && npm run --silent build
+
 .PHONY: build
-build: ## Build bin/replifire, static.
+build: page ## Build bin/replifire, static, with the chat page in it.
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false \
 	  -ldflags='-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' \
 	  -o $(BIN) ./cmd/replifire

@@ -27,7 +27,7 @@ var directions = map[string][]string{
 	"storetest":         {"engine", "engine/fsck", "mutate", "protocol"},
 	"memory":            {"engine", "engine/fsck", "protocol"},
 	"firestore":         {"engine", "engine/fsck", "protocol"},
-	"mutate/mutatetest": {"engine", "memory", "mutate", "protocol"},
+	"mutate/mutatetest": {"mutate", "protocol"},
 	"internal/rpccount": {},
 	"internal/apitest":  {"protocol"},
 	"internal/emulator": {},
@@ -37,7 +37,7 @@ var directions = map[string][]string{
 	"poke":              {"protocol"},
 	"handlers":          {"auth", "engine", "mutate", "poke", "protocol"},
 	"server": {
-		"auth", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol",
+		"auth", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol", "web",
 	},
 	"internal/emulator/cmd/with-emulator": {"internal/emulator", "internal/emulator/emulatortest"},
 	"internal/emulator/emulatortest":      {"internal/emulator"},

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"context"
 	"io"
 	"net/http"
+
+	"github.com/replifire/replifire/web"
 )
 
 // about is what a person sees who opens a development server in a browser.
@@ -24,8 +27,18 @@ In an application:
   })
 `
 
-// page answers GET / in development mode.
-func page(w http.ResponseWriter, r *http.Request) {
+// page is what is served outside the API in development mode: the chat page, or,
+// where it was not built, what a person should know.
+func (s *Server) page(ctx context.Context) http.Handler {
+	if chat, built := web.Page(); built {
+		return chat
+	}
+	s.log.WarnContext(ctx, "the chat page is missing, since Node was not there to build it: make page builds it")
+	return http.HandlerFunc(explain)
+}
+
+// explain answers GET /.
+func explain(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/" {
 		http.NotFound(w, r)
 		return

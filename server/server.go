@@ -69,7 +69,7 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 		PushTimeout:    settings.PushTimeout,
 	})
 	s.hub = s.newHub()
-	if err := s.route(store); err != nil {
+	if err := s.route(ctx, store); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
 	}
 	s.log.InfoContext(ctx, "service assembled", settings.describe()...)
@@ -91,7 +91,7 @@ func (s *Server) newHub() *poke.Hub {
 }
 
 // route makes the HTTP side.
-func (s *Server) route(store engine.Store) error {
+func (s *Server) route(ctx context.Context, store engine.Store) error {
 	c := handlers.Config{
 		Engine:        s.engine,
 		Hub:           s.hub,
@@ -108,7 +108,7 @@ func (s *Server) route(store engine.Store) error {
 	}
 	if s.settings.Dev {
 		c.Origins = []string{"*"}
-		c.Page = http.HandlerFunc(page)
+		c.Page = s.page(ctx)
 	}
 	h, err := handlers.New(c)
 	if err != nil {

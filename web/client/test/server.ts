@@ -1,0 +1,91 @@
+// A real HTTP server on loopback that does what a test tells it.
+
+import {createServer, type IncomingMessage, type ServerResponse} from 'node:http';
+import type {AddressInfo} from 'node:net';
+
+/** A request that the server has seen. */
+export interface Seen {
+  readonly path: string;
+  readonly authorization: string | undefined;
+}
+
+export class MockServer {
+  readonly seen: Seen[] = [];
+  readonly streams = new Set<ServerResponse>();
+  /** Which tokens are good; undefined: all. */
+  good: string | undefined;
+  /** Streams say nothing after their first poke. */
+  silent = false;
+  version = 1;
+  readonly #server = createServer((request, answer) => this.#serve(request, answer));
+
+  static async start(): Promise<MockServer> {
+    const mock = new MockServer();
+    await new Promise<void>(resolve => mock.#server.listen(0, '127.0.0.1', resolve));
+    return mock;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** A commit: everybody who listens is poked. */
+  commit(): void {
+    this.version++;
+    this.streams.forEach(stream => this.#poke(stream));
+  }
+
+  /** The requests of a route: `push`, `pull` or `poke`. */
+  requests(route: string): Seen[] {
+    return this.seen.filter(({path}) => path.startsWith(`/api/replicache/${route}?`));
+  }
+
+  /** Cuts all connections, as a machine that fails does. */
+  cut(): void {
+    this.#server.closeAllConnections();
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    await new Promise(resolve => this.#server.close(resolve));
+  }
+
+  #serve(request: IncomingMessage, answer: ServerResponse): void {
+    const {authorization} = request.headers;
+    this.seen.push({path: request.url ?? '', authorization});
+    if (this.good !== undefined && authorization !== `Bearer ${this.good}`) {
+      answer.writeHead(401).end();
+      return;
+    }
+    if (request.method === 'POST') {
+      const pulled = {cookie: this.version, lastMutationIDChanges: {}, patch: []};
+      answer.writeHead(200, {'Content-Type': 'application/json'});
+      answer.end(JSON.stringify(pulled)); // a push does not look at it
+      return;
+    }
+    answer.writeHead(200, {'Content-Type': 'text/event-stream'});
+    answer.write('retry: 100\n\n');
+    this.streams.add(answer);
+    this.#poke(answer);
+    const beat = this.silent ? undefined : setInterval(() => answer.write(':\n\n'), 50);
+    answer.on('close', () => {
+      clearInterval(beat);
+      this.streams.delete(answer);
+    });
+  }
+
+  #poke(stream: ServerResponse): void {
+    stream.write(`event: poke\ndata: {"version": ${this.version}}\nid: ${this.version}\n\n`);
+  }
+}
+
+/** Waits until something is true. The runner's own timeout ends it. */
+export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + 20_000;
+  while (!(await isTrue())) {
+    if (Date.now() > end) {
+      throw new Error(`not within 20 s: ${what}`);
+    }
+    await new Promise(resolve => setTimeout(resolve, 10));
+  }
+}

@@ -1,0 +1,4 @@
+package web
+
+// NewPage serves a build of the test's own.
+var NewPage = newPage
