@@ -14,6 +14,7 @@ VULN     := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
 BIN      := $(CURDIR)/bin/replifire
 CLIENT   := test/replicache
 BROWSER  := test/browser
+RULES    := test/rules
 
 # The page and its helper package are built by Node, where there is Node.
 WEB_CLIENT := web/client
@@ -51,7 +52,7 @@ dev: build ## Serve on http://localhost:8080, on the Firestore emulator or in me
 
 .PHONY: test
 test: page ## Run all tests: Go on both stores, the real Replicache client, the page in a browser.
-	@$(WITH_EMULATOR) $(MAKE) --no-print-directory test-go test-client test-web test-browser
+	@$(WITH_EMULATOR) $(MAKE) --no-print-directory test-go test-client test-web test-rules test-browser
 
 .PHONY: check
 check: test lint vuln mod fuzz ## Run everything that CI runs.
@@ -88,6 +89,15 @@ ifeq ($(NPM),)
 else
 	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json $(BROWSER)/node_modules/.package-lock.json
 	cd $(BROWSER) && REPLIFIRE_BIN=$(BIN) npm test
+endif
+
+.PHONY: test-rules
+test-rules: build ## Run the tests of firestore.rules.
+ifeq ($(NPM),)
+	@$(call without-npm,The tests of firestore.rules)
+else
+	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json $(RULES)/node_modules/.package-lock.json
+	cd $(RULES) && REPLIFIRE_BIN=$(BIN) npm test
 endif
 
 %/node_modules/.package-lock.json: %/package-lock.json
