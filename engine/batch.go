@@ -105,11 +105,11 @@ func (b *batch) successor() Head {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	next := b.base.head
 	next.Version++
-	next.Nonce = newNonce()
+	next.Nonce = b.space.engine.chance.nonce()
 	next.UpdatedAt = now
 	next.Revision = ""
 	if !b.base.head.Exists() {
-		next.Epoch, next.CreatedAt = newEpoch(), now
+		next.Epoch, next.CreatedAt = b.space.engine.chance.epoch(), now
 	}
 	return next
 }

@@ -3,8 +3,10 @@ package engine
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -49,6 +51,9 @@ type Options struct {
 	// OnCommit is called after each commit of this engine's, in the order of the
 	// versions of a space. It must not block.
 	OnCommit func(protocol.SpaceID, Head)
+	// Rand is where nonces, epochs and the jitter of pauses come from; nil: the
+	// system's random numbers. A simulation gives a seeded one, to repeat a run.
+	Rand io.Reader
 
 	PushTimeout       time.Duration // for a push, all its retries included
 	StoreTimeout      time.Duration // for one call of the store
@@ -63,6 +68,9 @@ func (o Options) withDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	if o.OnCommit == nil {
 		o.OnCommit = func(protocol.SpaceID, Head) {}
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
 	}
 	o.PushTimeout = cmp.Or(o.PushTimeout, DefaultPushTimeout)
 	o.StoreTimeout = cmp.Or(o.StoreTimeout, DefaultStoreTimeout)
@@ -90,6 +98,7 @@ type Engine struct {
 	// groups remembers who owns a group, which never changes while a space's epoch
 	// stays the same.
 	groups *lru.Cache[protocol.ClientGroupID, ownership]
+	chance chance
 
 	// ctx ends when Close has run out of patience: what still runs is given up.
 	ctx    context.Context
@@ -113,12 +122,14 @@ func New(store Store, mutators *mutate.Registry, o Options) *Engine {
 	if err != nil {
 		panic(err) // only for a size below 1
 	}
+	o = o.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{
 		store:    store,
 		mutators: mutators,
-		opts:     o.withDefaults(),
+		opts:     o,
 		groups:   groups,
+		chance:   chance{from: o.Rand},
 		ctx:      ctx,
 		cancel:   cancel,
 		spaces:   map[protocol.SpaceID]*space{},

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"time"
 
 	"github.com/replifire/replifire/mutate"
@@ -15,7 +14,7 @@ import (
 // to stays as it is.
 func (e *Engine) Reset(ctx context.Context, id protocol.SpaceID) (Head, error) {
 	head, err := e.operate(ctx, id, &operation{head: func(next *Head) {
-		next.Epoch = newEpoch()
+		next.Epoch = e.chance.epoch()
 		next.Base, next.Floor = next.Version, next.Version
 	}})
 	if err != nil || !head.Exists() {
@@ -30,7 +29,7 @@ func (e *Engine) Reset(ctx context.Context, id protocol.SpaceID) (Head, error) {
 // being stuck (design: cookies).
 func (e *Engine) Restored(ctx context.Context, id protocol.SpaceID) (Head, error) {
 	return e.operate(ctx, id, &operation{head: func(next *Head) {
-		next.Epoch = newEpoch()
+		next.Epoch = e.chance.epoch()
 		next.RestoredAt = next.UpdatedAt
 	}})
 }
@@ -72,7 +71,3 @@ func (e *Engine) purge(id protocol.SpaceID) {
 		e.opts.Logger.InfoContext(e.ctx, "space purged", "space", id, "deleted", n, "took", time.Since(started))
 	})
 }
-
-func newEpoch() string { return rand.Text()[:16] }
-
-func newNonce() string { return rand.Text() }

@@ -252,7 +252,7 @@ func (j *batchJob) settle(e *Engine) bool {
 	switch {
 	case errors.Is(j.stop, ErrTemporary):
 		j.retries++
-		pause := backoff(j.retries+3, false)
+		pause := e.chance.backoff(j.retries+3, false)
 		if time.Now().Add(pause).Before(j.deadline) && e.ctx.Err() == nil {
 			j.notBefore = time.Now().Add(pause)
 			return false

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/replifire/replifire/protocol"
@@ -166,13 +165,13 @@ func (s *space) recover(try int, err error) {
 	}
 	s.engine.opts.Logger.DebugContext(s.engine.ctx, "commit to be tried again",
 		"space", s.id, "try", try, "error", err)
-	s.sleep(backoff(try, errors.Is(err, ErrConflict)), nil)
+	s.sleep(s.engine.chance.backoff(try, errors.Is(err, ErrConflict)), nil)
 }
 
 // backoff is nothing after a first lost race, then a few milliseconds with
 // jitter: a race is lost to a commit that is over. Trouble of the store gets more
 // time to pass.
-func backoff(try int, conflict bool) time.Duration {
+func (c *chance) backoff(try int, conflict bool) time.Duration {
 	if conflict && try == 0 {
 		return 0
 	}
@@ -181,7 +180,7 @@ func backoff(try int, conflict bool) time.Duration {
 		ceiling = 100 * time.Millisecond
 	}
 	d := min(2*time.Millisecond<<min(try, 16), ceiling)
-	return d/2 + rand.N(d) //nolint:gosec // jitter keeps no secret
+	return c.around(d)
 }
 
 // dropOver finishes the jobs whose request or time has ended and returns the rest.
