@@ -30,7 +30,7 @@ func (b *batch) nonce() string { return b.next.Nonce }
 
 // open begins with what is known, which is of one version.
 func (b *batch) open() {
-	b.base = newBase(b.space.known.head)
+	b.base = newBase(b.space.known.head, &b.space.known.entries)
 	b.done = &layer{}
 	b.head = b.base.head
 }

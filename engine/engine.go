@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -37,6 +38,10 @@ const (
 	DefaultMaxQueuePushes = 10_000
 	// DefaultMaxSpaces bounds the spaces remembered between pushes.
 	DefaultMaxSpaces = 10_000
+	// DefaultMaxKnownBytes bounds the entries remembered of one space for its pushes.
+	DefaultMaxKnownBytes = 4 << 20
+	// DefaultMaxMemoryBytes bounds what is remembered of all spaces together.
+	DefaultMaxMemoryBytes = 64 << 20
 )
 
 // maxGroups bounds the client groups whose owner is remembered for pulls.
@@ -62,6 +67,8 @@ type Options struct {
 	MaxQueueBytes     int           // waiting for one space
 	MaxQueuePushes    int           // waiting for one space
 	MaxSpaces         int           // remembered between pushes
+	MaxKnownBytes     int           // of entries remembered of one space for pushes
+	MaxMemoryBytes    int64         // of entries remembered of all spaces
 }
 
 func (o Options) withDefaults() Options {
@@ -79,6 +86,8 @@ func (o Options) withDefaults() Options {
 	o.MaxQueueBytes = cmp.Or(o.MaxQueueBytes, DefaultMaxQueueBytes)
 	o.MaxQueuePushes = cmp.Or(o.MaxQueuePushes, DefaultMaxQueuePushes)
 	o.MaxSpaces = cmp.Or(o.MaxSpaces, DefaultMaxSpaces)
+	o.MaxKnownBytes = cmp.Or(o.MaxKnownBytes, DefaultMaxKnownBytes)
+	o.MaxMemoryBytes = cmp.Or(o.MaxMemoryBytes, DefaultMaxMemoryBytes)
 	return o
 }
 
@@ -99,6 +108,8 @@ type Engine struct {
 	// stays the same.
 	groups *lru.Cache[protocol.ClientGroupID, ownership]
 	chance chance
+	// knownBytes is what all memos hold.
+	knownBytes atomic.Int64
 
 	// ctx ends when Close has run out of patience: what still runs is given up.
 	ctx    context.Context
@@ -201,7 +212,6 @@ func (e *Engine) enqueue(id protocol.SpaceID, j *job) error {
 	}
 	s, ok := e.spaces[id]
 	if !ok {
-		e.forgetIdle()
 		s = newSpace(e, id)
 		e.spaces[id] = s
 	}
@@ -209,18 +219,20 @@ func (e *Engine) enqueue(id protocol.SpaceID, j *job) error {
 	if err != nil || !start {
 		return err
 	}
+	e.forgetIdle()
 	e.work.Go(s.work)
 	return nil
 }
 
-// forgetIdle makes room for another space. What is forgotten is only memory: the
+// forgetIdle makes room for a space that begins to work. What is forgotten is only memory: the
 // next push to that space reads its head again.
 func (e *Engine) forgetIdle() {
 	for id, s := range e.spaces {
-		if len(e.spaces) < e.opts.MaxSpaces {
+		if len(e.spaces) <= e.opts.MaxSpaces && e.knownBytes.Load() < e.opts.MaxMemoryBytes*3/4 {
 			return
 		}
 		if s.queue.idle() {
+			s.known.forget()
 			delete(e.spaces, id)
 		}
 	}

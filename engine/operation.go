@@ -19,6 +19,7 @@ func (s *space) operate(j *job) {
 		err := b.operate(j)
 		if err == nil {
 			if slices.Contains(j.operation.nonces, b.head.Nonce) {
+				s.known.entries.forget()
 				s.committed(b.head)
 			}
 			j.operation.result = b.head

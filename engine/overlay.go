@@ -70,6 +70,7 @@ func (l *layer) first(from string) (key string, v value, ok bool) {
 // list of what its mutators asked for in vain.
 type base struct {
 	head   Head
+	known  *memo // as of head; not written to
 	values btree.Map[string, value]
 	whole  []span // parts of the key space that are read whole, in order, disjoint
 	reads  int
@@ -83,7 +84,27 @@ type span struct{ from, to string }
 
 func (s span) contains(key string) bool { return s.from <= key && (s.to == "" || key < s.to) }
 
-func newBase(head Head) *base { return &base{head: head, missingKeys: map[string]bool{}} }
+func newBase(head Head, known *memo) *base {
+	return &base{head: head, known: known, missingKeys: map[string]bool{}}
+}
+
+// fork is a copy that can learn more by itself.
+func (b *base) fork() *base {
+	c := newBase(b.head, b.known)
+	c.values, c.whole, c.reads = *b.values.Copy(), b.whole, b.reads
+	return c
+}
+
+// find looks a key up in what was read and in what is remembered.
+func (b *base) find(key string) (value, bool) {
+	if v, ok := b.values.Get(key); ok {
+		return v, true
+	}
+	if slices.ContainsFunc(b.whole, func(s span) bool { return s.contains(key) }) {
+		return value{}, true
+	}
+	return b.known.get(key)
+}
 
 // visible turns a stored entry, or its absence, into what a mutator sees.
 func (b *base) visible(e Entry, stored bool) value {
@@ -95,11 +116,8 @@ func (b *base) visible(e Entry, stored bool) value {
 
 // get finds a key; known is false when it has not been read, which is noted.
 func (b *base) get(key string) (v value, known bool) {
-	if v, ok := b.values.Get(key); ok {
+	if v, ok := b.find(key); ok {
 		return v, true
-	}
-	if slices.ContainsFunc(b.whole, func(s span) bool { return s.contains(key) }) {
-		return value{}, true
 	}
 	b.missingKeys[key] = true
 	return value{}, false
@@ -107,10 +125,8 @@ func (b *base) get(key string) (v value, known bool) {
 
 // has reports whether a key is known to have no value, without asking for it.
 func (b *base) absent(key string) bool {
-	if v, ok := b.values.Get(key); ok {
-		return !v.live
-	}
-	return slices.ContainsFunc(b.whole, func(s span) bool { return s.contains(key) })
+	v, ok := b.find(key)
+	return ok && !v.live
 }
 
 // first is the least key with a value in from ≤ key < to. Where the part is not

@@ -41,7 +41,7 @@ func TestOverlayAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		stored := rapid.MapOf(key, rapid.SampledFrom([]string{`1`, `2`})).Draw(t, "stored")
 		model := maps.Clone(stored)
-		b := newBase(Head{Version: 1})
+		b := newBase(Head{Version: 1}, &memo{})
 		layers := &layer{}
 		for range rapid.IntRange(0, 20).Draw(t, "operations") {
 			op := rapid.IntRange(0, 3).Draw(t, "op")
@@ -127,7 +127,7 @@ func TestPrefixEnd(t *testing.T) {
 
 func TestSpansJoin(t *testing.T) {
 	t.Parallel()
-	b := newBase(Head{})
+	b := newBase(Head{}, &memo{})
 	for _, s := range []span{{"m", "p"}, {"a", "c"}, {"x", ""}, {"c", "d"}, {"o", "q"}, {"y", "z"}} {
 		b.addSpan(s)
 	}

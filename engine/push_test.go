@@ -273,7 +273,7 @@ func TestRounds(t *testing.T) {
 	t.Parallel()
 	creates := func(first, n int64) (ms []protocol.Mutation) {
 		for i := range n {
-			ms = append(ms, mutation("c", first+i, "append", appendArgs{fmt.Sprint("k", i), "x"}))
+			ms = append(ms, mutation("c", first+i, "append", appendArgs{fmt.Sprint("k", first+i), "x"}))
 		}
 		return ms
 	}
@@ -296,12 +296,26 @@ func TestRounds(t *testing.T) {
 	}
 
 	last := lastOf(t, e, "c")
-	mustPush(t, e, alice, "g1",
-		mutation("c", last+1, "put", put{"n1", "n2"}), mutation("c", last+2, "put", put{"n2", "n3"}),
-		mutation("c", last+3, "put", put{"n3", "n4"}))
 	store.reset()
-	mustPush(t, e, alice, "g1", mutation("c", last+4, "follow", "n1"),
-		mutation("c", last+5, "append", appendArgs{"end", "x"}))
+	mustPush(t, e, alice, "g1", mutation("c", last+1, "append", appendArgs{"k1", "y"}),
+		mutation("c", last+2, "append", appendArgs{fmt.Sprint("k", last), "y"}))
+	if got := store.snapshots.Load(); got != 0 {
+		t.Errorf("keys that are known: got %d reads, want 0", got)
+	}
+}
+
+func TestRoundsOfAChain(t *testing.T) {
+	t.Parallel()
+	store := &spy{Store: fresh(t)}
+	writer := start(t, store, engine.Options{})
+	mustPush(t, writer, alice, "g1",
+		mutation("c", 1, "put", put{"n1", "n2"}), mutation("c", 2, "put", put{"n2", "n3"}),
+		mutation("c", 3, "put", put{"n3", "n4"}))
+	e := start(t, store, engine.Options{}) // knows nothing of these
+	mustPush(t, e, alice, "g1", mutation("c", 4, "put", put{"other", 1}))
+	store.reset()
+	mustPush(t, e, alice, "g1", mutation("c", 5, "follow", "n1"),
+		mutation("c", 6, "append", appendArgs{"end", "x"}))
 	if got := store.snapshots.Load(); got != 4 {
 		t.Errorf("chain of four: got %d reads, want 4", got)
 	}
@@ -310,7 +324,7 @@ func TestRounds(t *testing.T) {
 	if got := v.entries["end"]; got != `"n4"` {
 		t.Errorf("end of the chain: got %s", got)
 	}
-	if got := v.refused["c"]; len(got) != 1 || got[0].ID != last+5 {
+	if got := v.refused["c"]; len(got) != 1 || got[0].ID != 6 {
 		t.Errorf("appending to a string is rejected: got %v", got)
 	}
 }

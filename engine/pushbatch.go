@@ -195,7 +195,7 @@ func (b *pushBatch) commitAll() error {
 		return nil
 	}
 	next := b.successor()
-	return b.commit(Commit{
+	return b.commitLookingAhead(Commit{
 		Prev:    b.base.head,
 		Next:    next,
 		Entries: b.entries(next.Version),

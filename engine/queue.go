@@ -136,6 +136,19 @@ func (q *queue) take(now time.Time) (pile []*job, wait time.Duration) {
 	return pile, wait
 }
 
+// waiting are the pushes behind the first n of the queue, before the next
+// operation. Only the worker takes jobs out, so the first n stay the same until it
+// does.
+func (q *queue) waiting(n int) []*job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	end := slices.IndexFunc(q.jobs, func(j *job) bool { return j.operation != nil })
+	if end < 0 {
+		end = len(q.jobs)
+	}
+	return slices.Clone(q.jobs[min(n, end):end])
+}
+
 // putBack returns jobs that are not done to the front, in their order.
 func (q *queue) putBack(jobs []*job) {
 	q.mu.Lock()

@@ -25,22 +25,29 @@ type space struct {
 // known is what the worker remembers of the committed state, all of one version:
 // that of head. It may be behind the store when another instance has committed;
 // then the next commit's precondition finds it out. It never remembers that
-// something does not exist.
+// a client or a group does not exist.
 type known struct {
 	loaded  bool
 	head    Head
 	clients map[protocol.ClientID]Client
 	groups  map[protocol.ClientGroupID]ClientGroup
+	entries memo
 }
 
 func newSpace(e *Engine, id protocol.SpaceID) *space {
 	s := &space{engine: e, id: id, queue: newQueue(e.opts.MaxQueuePushes, e.opts.MaxQueueBytes)}
+	s.known.entries = memo{
+		limit: e.opts.MaxKnownBytes, total: &e.knownBytes, max: e.opts.MaxMemoryBytes,
+	}
 	s.known.forget()
 	return s
 }
 
 func (k *known) forget() {
-	*k = known{clients: map[protocol.ClientID]Client{}, groups: map[protocol.ClientGroupID]ClientGroup{}}
+	k.loaded, k.head = false, Head{}
+	k.clients = map[protocol.ClientID]Client{}
+	k.groups = map[protocol.ClientGroupID]ClientGroup{}
+	k.entries.forget()
 }
 
 // learn takes over a snapshot's head and what was asked for with it. What was
@@ -215,6 +222,7 @@ func (s *space) settle(b *pushBatch) {
 		s.known.groups[g.ID] = g
 		s.engine.remember(g, s.known.head.Epoch)
 	}
+	s.memorize(&b.batch)
 	b.logRejections()
 	var unfinished []*job
 	for _, bj := range b.jobs {
@@ -226,6 +234,18 @@ func (s *space) settle(b *pushBatch) {
 	if len(s.known.clients) > maxKnownClients {
 		s.known.forget()
 	}
+}
+
+// memorize takes over what a batch has read and written.
+func (s *space) memorize(b *batch) {
+	b.base.values.Scan(func(key string, v value) bool {
+		s.known.entries.set(key, v)
+		return true
+	})
+	b.done.writes.Scan(func(key string, v value) bool {
+		s.known.entries.set(key, v)
+		return true
+	})
 }
 
 // committed takes over the head of a commit of ours and tells the engine's owner.

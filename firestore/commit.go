@@ -116,25 +116,15 @@ func (s *Store) transact(
 ) (*firestore.CommitResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	var (
-		response firestore.CommitResponse
-		begun    bool
-		refused  error
-	)
-	err := s.client.RunTransaction(ctx, func(_ context.Context, tx *firestore.Transaction) error {
-		begun = true
-		refused = f(tx)
-		return refused
-	}, firestore.MaxAttempts(1), firestore.WithCommitResponseTo(&response))
-	switch {
-	case err == nil:
-		return &response, nil
-	case !begun:
-		return nil, unavailable(ctx, "beginning a transaction", err)
-	case refused != nil: // by the SDK: nothing was sent
-		return nil, fmt.Errorf("%w: %w", engine.ErrImpossible, refused)
-	default:
-		return nil, commitError(err)
+	for {
+		t := s.prepared.take()
+		if t == nil {
+			return s.begin(ctx).commit(ctx, f)
+		}
+		response, err := t.commit(ctx, f)
+		if !errors.Is(err, errNotBegun) {
+			return response, err
+		}
 	}
 }
 

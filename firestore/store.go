@@ -66,9 +66,13 @@ type Store struct {
 	// emulated: the database is an emulator, which needs some care (emulator.go).
 	emulated bool
 	purges   purges
+	prepared prepared
 }
 
-var _ engine.Store = (*Store)(nil)
+var (
+	_ engine.Store    = (*Store)(nil)
+	_ engine.Preparer = (*Store)(nil)
+)
 
 // Open prepares a Store and makes no RPC: the first method that needs a
 // connection makes it. ctx is for finding the credentials, which may ask the
@@ -90,7 +94,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening Firestore: %w", err)
 	}
-	return &Store{client: client, emulated: c.emulated()}, nil
+	s := &Store{client: client, emulated: c.emulated()}
+	s.prepared.begin = s.begin
+	return s, nil
 }
 
 func (c Config) project() string {
@@ -108,6 +114,7 @@ func (c Config) emulated() bool { return c.EmulatorHost != "" || c.Conn != nil }
 
 // Close closes the connections. Calls under way fail, watches end.
 func (s *Store) Close() error {
+	s.prepared.close()
 	if err := s.client.Close(); err != nil {
 		return fmt.Errorf("closing Firestore: %w", err)
 	}

@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/replifire/replifire/protocol"
+)
+
+// Preparer is a Store that can do a part of a commit before it is known what will
+// be committed.
+type Preparer interface {
+	// Prepare says that a commit is likely to follow soon. It does not block, and a
+	// commit that does not follow costs little.
+	Prepare()
+}
+
+// lookahead reads, while a commit is under way, the keys that the pushes waiting
+// behind it will ask for, so that the next commit can follow at once. It runs their
+// mutators on a guess, of which nothing counts but the keys they ask for: those are
+// read, and are as good as known when the commit succeeds, since then nothing but the
+// commit itself has happened to the space in between. If it does not succeed, all is
+// forgotten.
+type lookahead struct {
+	batch    *pushBatch
+	base     *base
+	top      *layer // the guessed writes, over those of the commit under way
+	last     map[protocol.ClientID]int64
+	prepared bool
+	looked   int    // how many of the waiting jobs are among steps, or done
+	planned  int    // mutations
+	steps    []step // still ask for something
+}
+
+// commitLookingAhead commits c, and returns when both the commit and the looking
+// ahead are over.
+func (b *pushBatch) commitLookingAhead(c Commit) error {
+	over := make(chan error, 1)
+	go func() { over <- b.commit(c) }()
+	l := &lookahead{
+		batch: b, base: b.base.fork(), top: &layer{below: b.done}, last: map[protocol.ClientID]int64{},
+	}
+	ctx, cancel := b.space.mutatorContext()
+	defer cancel()
+	for {
+		select {
+		case err := <-over:
+			b.base = l.base
+			return err
+		case <-b.space.queue.arrived:
+			l.look(ctx)
+		}
+	}
+}
+
+// look takes the jobs that have arrived, and reads what they ask for first. What
+// they ask for after that is not worth another round trip beside the commit.
+func (l *lookahead) look(ctx context.Context) {
+	l.prepare()
+	for _, j := range l.batch.space.queue.waiting(l.looked) {
+		l.looked++
+		l.plan(j)
+	}
+	steps := l.steps
+	l.steps = nil
+	for _, st := range steps {
+		l.guess(ctx, st)
+	}
+	keys, _ := l.base.missing()
+	if len(keys) == 0 {
+		return
+	}
+	snap, err := l.batch.space.engine.snapshot(ctx, l.batch.space.id, Documents{Keys: keys})
+	if err != nil {
+		return // the next batch will say what is wrong
+	}
+	for _, key := range keys {
+		e, ok := snap.Entry(key)
+		l.base.addEntry(key, l.base.visible(e, ok))
+	}
+	for _, st := range l.steps {
+		l.guess(ctx, st)
+	}
+	l.steps = nil
+	l.base.missing()
+}
+
+// prepare has the store prepare the next commit, once.
+func (l *lookahead) prepare() {
+	if p, ok := l.batch.space.engine.store.(Preparer); ok && !l.prepared {
+		l.prepared = true
+		p.Prepare()
+	}
+}
+
+// plan takes the first turn of a job, as the next batch will.
+func (l *lookahead) plan(j *job) {
+	bj := &batchJob{job: j}
+	for i, m := range j.mutations[j.decided:min(len(j.mutations), j.decided+jobChunk)] {
+		if l.planned >= l.batch.space.engine.opts.MaxBatchMutations {
+			return
+		}
+		c, _ := l.batch.client(m.ClientID)
+		if m.ID != max(c.LastMutationID, l.last[m.ClientID])+1 {
+			continue
+		}
+		l.last[m.ClientID] = m.ID
+		l.planned++
+		l.steps = append(l.steps, step{job: bj, m: &j.mutations[j.decided+i], pos: j.decided + i})
+	}
+}
+
+// guess runs one mutation. One that asks for what is not read stays on the list.
+func (l *lookahead) guess(ctx context.Context, st step) {
+	own := &layer{below: l.top}
+	tx := &transaction{
+		caller: st.job.caller, client: st.m.ClientID, mutation: st.m.ID, base: l.base, top: own,
+	}
+	err := l.batch.mutate(ctx, tx, st)
+	if tx.interrupted {
+		l.steps = append(l.steps, st)
+		return
+	}
+	if err == nil {
+		l.top.merge(own)
+	}
+}
