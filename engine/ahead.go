@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/replifire/replifire/protocol"
 )
@@ -41,21 +42,30 @@ func (b *pushBatch) commitLookingAhead(c Commit) error {
 	}
 	ctx, cancel := b.space.mutatorContext()
 	defer cancel()
+	gather := time.NewTimer(time.Hour)
+	defer gather.Stop()
 	for {
 		select {
 		case err := <-over:
 			b.base = l.base
 			return err
 		case <-b.space.queue.arrived:
+			l.prepare()
+			gather.Reset(gatherTime)
+		case <-gather.C:
 			l.look(ctx)
 		}
 	}
 }
 
+// gatherTime is how long no push arrives before their keys are read: those who were
+// told of the commit before come back together, and are read for together. Nothing
+// waits for it, the commit under way takes longer.
+const gatherTime = 2 * time.Millisecond
+
 // look takes the jobs that have arrived, and reads what they ask for first. What
 // they ask for after that is not worth another round trip beside the commit.
 func (l *lookahead) look(ctx context.Context) {
-	l.prepare()
 	for _, j := range l.batch.space.queue.waiting(l.looked) {
 		l.looked++
 		l.plan(j)

@@ -17,16 +17,17 @@ type batch struct {
 	base  *base
 	done  *layer // the writes of the mutations decided so far
 	asked []string
-	fresh bool // the head was read in this very try
-	next  Head // of the commit that was tried; the zero Head before
-	head  Head // after the commit; base.head if none was needed
+	fresh bool      // the head was read in this very try
+	tried Commit    // the commit that was tried; the zero Commit before
+	sent  time.Time // when
+	head  Head      // after the commit; base.head if none was needed
 }
 
 // wanted are the keys to read at once in another try.
 func (b *batch) wanted() []string { return b.asked }
 
 // nonce names the commit that was tried, "" if none was.
-func (b *batch) nonce() string { return b.next.Nonce }
+func (b *batch) nonce() string { return b.tried.Next.Nonce }
 
 // open begins with what is known, which is of one version.
 func (b *batch) open() {
@@ -119,7 +120,7 @@ func (b *batch) successor() Head {
 func (b *batch) commit(c Commit) error {
 	ctx, cancel := b.space.storeContext()
 	defer cancel()
-	b.next = c.Next
+	b.tried, b.sent = c, time.Now()
 	head, err := b.space.engine.store.Commit(ctx, b.space.id, c)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func (c *chance) text(n int) string {
 
 // around is half of d to one and a half.
 func (c *chance) around(d time.Duration) time.Duration {
-	var b [8]byte
+	var b [4]byte // a pause of up to 4 s, in nanoseconds
 	c.read(b[:])
-	return d/2 + time.Duration(binary.LittleEndian.Uint64(b[:])%uint64(max(d, 1)))
+	return d/2 + time.Duration(binary.LittleEndian.Uint32(b[:]))%max(d, 1)
 }

@@ -42,6 +42,8 @@ const (
 	DefaultMaxKnownBytes = 4 << 20
 	// DefaultMaxMemoryBytes bounds what is remembered of all spaces together.
 	DefaultMaxMemoryBytes = 64 << 20
+	// DefaultMaxTailBytes bounds the recent changes of one space, for its pulls.
+	DefaultMaxTailBytes = 4 << 20
 )
 
 // maxGroups bounds the client groups whose owner is remembered for pulls.
@@ -68,7 +70,15 @@ type Options struct {
 	MaxQueuePushes    int           // waiting for one space
 	MaxSpaces         int           // remembered between pushes
 	MaxKnownBytes     int           // of entries remembered of one space for pushes
-	MaxMemoryBytes    int64         // of entries remembered of all spaces
+	MaxTailBytes      int           // of recent changes remembered of one space for pulls
+	MaxMemoryBytes    int64         // of each of the two kinds, for all spaces together
+	// PullMaxAge is how old an instance's knowledge of a space's version may be for
+	// a pull to be answered from memory alone. 0, the default: every pull looks, so
+	// that it shows whatever was acknowledged before it, by any instance; pulls that
+	// arrive together look together. With more, a pull that finds nothing new reads
+	// nothing, and may miss what another instance acknowledged within that time; where
+	// there is one instance only, it misses nothing.
+	PullMaxAge time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -87,6 +97,7 @@ func (o Options) withDefaults() Options {
 	o.MaxQueuePushes = cmp.Or(o.MaxQueuePushes, DefaultMaxQueuePushes)
 	o.MaxSpaces = cmp.Or(o.MaxSpaces, DefaultMaxSpaces)
 	o.MaxKnownBytes = cmp.Or(o.MaxKnownBytes, DefaultMaxKnownBytes)
+	o.MaxTailBytes = cmp.Or(o.MaxTailBytes, DefaultMaxTailBytes)
 	o.MaxMemoryBytes = cmp.Or(o.MaxMemoryBytes, DefaultMaxMemoryBytes)
 	return o
 }
@@ -110,6 +121,9 @@ type Engine struct {
 	chance chance
 	// knownBytes is what all memos hold.
 	knownBytes atomic.Int64
+	// readers are the spaces that are pulled from, and tailBytes what they hold.
+	readers   *lru.Cache[protocol.SpaceID, *reader]
+	tailBytes atomic.Int64
 
 	// ctx ends when Close has run out of patience: what still runs is given up.
 	ctx    context.Context
@@ -134,6 +148,10 @@ func New(store Store, mutators *mutate.Registry, o Options) *Engine {
 		panic(err) // only for a size below 1
 	}
 	o = o.withDefaults()
+	readers, err := lru.NewWithEvict(o.MaxSpaces, func(_ protocol.SpaceID, r *reader) { r.forget() })
+	if err != nil {
+		panic(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{
 		store:    store,
@@ -141,6 +159,7 @@ func New(store Store, mutators *mutate.Registry, o Options) *Engine {
 		opts:     o,
 		groups:   groups,
 		chance:   chance{from: o.Rand},
+		readers:  readers,
 		ctx:      ctx,
 		cancel:   cancel,
 		spaces:   map[protocol.SpaceID]*space{},
@@ -158,7 +177,23 @@ func (e *Engine) Head(ctx context.Context, id protocol.SpaceID) (Head, error) {
 
 // Watch is the store's, see Store.Watch.
 func (e *Engine) Watch(ctx context.Context, id protocol.SpaceID, notify func(Head)) error {
-	return e.store.Watch(ctx, id, notify)
+	return e.store.Watch(ctx, id, func(head Head) {
+		if r, ok := e.readers.Peek(id); ok {
+			r.hear(head)
+		}
+		notify(head)
+	})
+}
+
+// start runs f in a goroutine that Close waits for; false when it is too late.
+func (e *Engine) start(f func()) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.work.Go(f)
+	return true
 }
 
 // Close refuses new work and waits until what was accepted is done. When ctx

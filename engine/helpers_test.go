@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -181,6 +182,13 @@ func newView() *view {
 	}
 }
 
+// clone is another client's view of the same.
+func (v *view) clone() *view {
+	c := *v
+	c.entries, c.last, c.refused = maps.Clone(v.entries), maps.Clone(v.last), maps.Clone(v.refused)
+	return &c
+}
+
 func cookieOf(raw string) protocol.Cookie {
 	req, err := protocol.DecodePullRequest([]byte(
 		`{"pullVersion":1,"profileID":"p","clientGroupID":"g","schemaVersion":"","cookie":` + raw + `}`))
@@ -252,7 +260,7 @@ func (v *view) apply(t *testing.T, op protocol.PatchOperation) {
 // spy counts the calls of a store and lets a test break them.
 type spy struct {
 	engine.Store
-	snapshots, commits, keys, ranges atomic.Int64
+	snapshots, commits, keys, ranges, queries atomic.Int64
 
 	mu         sync.Mutex
 	onSnapshot func(engine.Documents) error
@@ -292,6 +300,19 @@ func (s *spy) reset() {
 	s.commits.Store(0)
 	s.keys.Store(0)
 	s.ranges.Store(0)
+	s.queries.Store(0)
+}
+
+// hold keeps every snapshot waiting until the function it returns is called.
+func (s *spy) hold() (release func()) {
+	gate := make(chan struct{})
+	s.mu.Lock()
+	s.onSnapshot = func(engine.Documents) error {
+		<-gate
+		return nil
+	}
+	s.mu.Unlock()
+	return func() { close(gate) }
 }
 
 type spySnapshot struct {
@@ -305,7 +326,15 @@ func (s *spySnapshot) Range(ctx context.Context, r engine.Range) ([]engine.Entry
 }
 
 func (s *spySnapshot) Entries(ctx context.Context, after int64) iter.Seq2[engine.Entry, error] {
+	s.spy.queries.Add(1)
 	return s.Snapshot.Entries(ctx, after)
+}
+
+func (s *spySnapshot) Clients(
+	ctx context.Context, g protocol.ClientGroupID, after int64,
+) iter.Seq2[engine.Client, error] {
+	s.spy.queries.Add(1)
+	return s.Snapshot.Clients(ctx, g, after)
 }
 
 // mustFsck ends a test with a look at everything that is stored.

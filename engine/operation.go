@@ -20,7 +20,7 @@ func (s *space) operate(j *job) {
 		if err == nil {
 			if slices.Contains(j.operation.nonces, b.head.Nonce) {
 				s.known.entries.forget()
-				s.committed(b.head)
+				s.committed(b)
 			}
 			j.operation.result = b.head
 			j.finish(nil)

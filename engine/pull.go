@@ -25,7 +25,7 @@ func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) 
 	if err := e.checkSchema(req.SchemaVersion); err != nil {
 		return nil, err
 	}
-	p := &pull{engine: e, caller: c, req: req}
+	p := &pull{engine: e, reader: e.reader(c.Space), caller: c, req: req}
 	if err := p.open(ctx); err != nil {
 		return nil, err
 	}
@@ -47,28 +47,44 @@ func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) 
 // pull is one pull on its way.
 type pull struct {
 	engine *Engine
+	reader *reader
 	caller Caller
 	req    *protocol.PullRequest
-	snap   Snapshot
+	head   Head     // of what is answered
+	snap   Snapshot // of head; nil if memory is answer enough
 	group  ClientGroup
 	known  bool // the group exists
+
+	// What changed since the cookie, if memory knows it.
+	recalled bool
+	entries  []Entry
+	clients  []Client
 }
 
-// open reads the head, and the group unless its owner is remembered: a pull
-// with nothing new reads one document.
+// open finds the head, and reads the group unless its owner is remembered: a pull
+// with nothing new reads one document at the most.
 func (p *pull) open(ctx context.Context) error {
 	docs := Documents{Head: true}
 	if p.req.Version == 0 {
 		docs.Clients = []protocol.ClientID{p.req.ClientID}
 	}
 	owner, remembered := p.engine.groups.Get(p.req.ClientGroupID)
-	if remembered {
+	if remembered && p.req.Cookie.Ours {
+		p.group, p.known = owner.ClientGroup, true
+		// Memory allows what is usual and decides nothing else.
+		usual := func() bool {
+			return owner.epoch == p.head.Epoch && p.owns() && (p.unchanged() || p.diffable())
+		}
+		if head, ok := p.reader.recent(); ok && p.req.Version != 0 {
+			p.head = head
+			if usual() && (p.unchanged() || p.recall()) {
+				return nil
+			}
+		}
 		if err := p.read(ctx, docs); err != nil {
 			return err
 		}
-		p.group, p.known = owner.ClientGroup, true
-		// Memory allows what is usual and decides nothing else.
-		if owner.epoch == p.snap.Head().Epoch && p.owns() && (p.unchanged() || p.diffable()) {
+		if usual() {
 			return nil
 		}
 	}
@@ -81,14 +97,18 @@ func (p *pull) open(ctx context.Context) error {
 		return ErrForbidden
 	}
 	if p.known {
-		p.engine.remember(p.group, p.snap.Head().Epoch)
+		p.engine.remember(p.group, p.head.Epoch)
 	}
 	return nil
 }
 
-func (p *pull) read(ctx context.Context, docs Documents) (err error) {
-	p.snap, err = p.engine.snapshot(ctx, p.caller.Space, docs)
-	return err
+func (p *pull) read(ctx context.Context, docs Documents) error {
+	snap, err := p.reader.look(ctx, docs, p.req.Cookie)
+	if err != nil {
+		return err
+	}
+	p.snap, p.head = snap, snap.Head()
+	return nil
 }
 
 func (p *pull) owns() bool {
@@ -114,20 +134,20 @@ func (p *pull) checkClient() error {
 
 // unchanged reports whether the cookie is that of the space as it is.
 func (p *pull) unchanged() bool {
-	c, head := p.req.Cookie, p.snap.Head()
+	c, head := p.req.Cookie, p.head
 	return c.Ours && c.Epoch == head.Epoch && c.Version == head.Version
 }
 
 // diffable reports whether the changes since the cookie are still known.
 func (p *pull) diffable() bool {
-	c, head := p.req.Cookie, p.snap.Head()
+	c, head := p.req.Cookie, p.head
 	return c.Ours && c.Epoch == head.Epoch && c.Version <= head.Version && c.Version >= head.Floor
 }
 
 // lostState reports whether the group may have seen lastMutationIDs that the
 // space has lost: it would reject every answer, so it must come back as a new one.
 func (p *pull) lostState() bool {
-	c, head := p.req.Cookie, p.snap.Head()
+	c, head := p.req.Cookie, p.head
 	if !c.Ours || !p.known {
 		return false
 	}
@@ -139,23 +159,45 @@ func (p *pull) lostState() bool {
 
 // changes is the incremental answer.
 func (p *pull) changes(ctx context.Context) (*protocol.PullResponse, error) {
-	head := p.snap.Head()
-	cookie, err := p.req.Cookie.Next(head.Version, head.Epoch)
+	since := p.req.Cookie.Version
+	inMemory := p.recall()
+	cookie, err := p.req.Cookie.Next(p.head.Version, p.head.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	since := p.req.Cookie.Version
-	return p.answer(ctx, cookie, since, since, func(e Entry) (protocol.PatchOperation, bool) {
-		if e.Deleted {
-			return protocol.PatchOperation{Op: protocol.OpDel, Key: e.Key}, true
-		}
-		return protocol.PatchOperation{Op: protocol.OpPut, Key: e.Key, Value: e.Value}, true
-	})
+	if inMemory {
+		return p.response(cookie.Raw, p.clients, inMemoryPatch(p.entries)), nil
+	}
+	return p.answer(ctx, cookie, since, since, operationOf)
+}
+
+// recall finds the changes in the space's tail. The tail may be ahead of what was
+// read, then the answer is too.
+func (p *pull) recall() bool {
+	if p.req.Version == 0 {
+		return false // its client was read at the moment of the snapshot
+	}
+	if p.recalled {
+		return true
+	}
+	head, entries, clients, ok := p.reader.since(p.head, p.req.Cookie.Version, p.req.ClientGroupID)
+	if ok {
+		p.head, p.entries, p.clients, p.recalled = head, entries, clients, true
+	}
+	return ok
+}
+
+// operationOf is a change as the client applies it.
+func operationOf(e Entry) (protocol.PatchOperation, bool) {
+	if e.Deleted {
+		return protocol.PatchOperation{Op: protocol.OpDel, Key: e.Key}, true
+	}
+	return protocol.PatchOperation{Op: protocol.OpPut, Key: e.Key, Value: e.Value}, true
 }
 
 // everything is the full resync: clear, every entry, every lastMutationID.
 func (p *pull) everything(ctx context.Context) (*protocol.PullResponse, error) {
-	head := p.snap.Head()
+	head := p.head
 	cookie, err := p.req.Cookie.Reset(head.Version, head.Epoch)
 	if err != nil {
 		return nil, err
@@ -221,7 +263,8 @@ func (p *pull) response(
 		LastMutationIDChanges: map[protocol.ClientID]int64{},
 		Patch:                 patch,
 	}
-	if c, ok := p.snap.Client(p.req.ClientID); p.req.Version == 0 && ok {
+	if p.req.Version == 0 {
+		c, _ := p.snap.Client(p.req.ClientID)
 		resp.LastMutationID = c.LastMutationID
 	}
 	for _, c := range clients {
@@ -245,6 +288,17 @@ func (p *pull) rejections(c Client) []protocol.Rejection {
 		}
 	}
 	return list
+}
+
+// inMemoryPatch are changes that need no reading.
+func inMemoryPatch(entries []Entry) iter.Seq2[protocol.PatchOperation, error] {
+	return func(yield func(protocol.PatchOperation, error) bool) {
+		for _, e := range entries {
+			if op, _ := operationOf(e); !yield(op, nil) {
+				return
+			}
+		}
+	}
 }
 
 func emptyPatch(func(protocol.PatchOperation, error) bool) {}

@@ -213,7 +213,7 @@ func (s *space) dropOver(jobs []*job, last error) []*job {
 // settle tells everybody of a batch whose commit is durable, or that needed none.
 func (s *space) settle(b *pushBatch) {
 	if b.head.Version != b.base.head.Version {
-		s.committed(b.head)
+		s.committed(&b.batch)
 	}
 	for _, c := range b.changed() {
 		s.known.clients[c.ID] = c
@@ -249,7 +249,8 @@ func (s *space) memorize(b *batch) {
 }
 
 // committed takes over the head of a commit of ours and tells the engine's owner.
-func (s *space) committed(head Head) {
-	s.known.head = head
-	s.engine.opts.OnCommit(s.id, head)
+func (s *space) committed(b *batch) {
+	s.known.head = b.head
+	s.engine.fed(s.id, b.tried, b.head, b.sent)
+	s.engine.opts.OnCommit(s.id, b.head)
 }

@@ -3,7 +3,9 @@ package firestore_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -76,9 +78,16 @@ func TestWorkOfAPush(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
-	rejected := creates("c", 104, 1)
+	push(creates("c", 104, 1))
+	known := creates("c", 105, 1)
+	known[0].Name, known[0].Args = "updateMessage", []byte(`{"id":"c-104","content":"better"}`)
+	want := rpccount.Counts{RPCs: map[string]int{"BeginTransaction": 1, "Commit": 1}, Written: 3}
+	if diff := cmp.Diff(want, push(known)); diff != "" {
+		t.Errorf("of a message that is known (-want +got):\n%s", diff)
+	}
+	rejected := creates("c", 106, 1)
 	rejected[0].Name = "nope"
-	want := rpccount.Counts{RPCs: map[string]int{"BeginTransaction": 1, "Commit": 1}, Written: 2}
+	want.Written = 2
 	if diff := cmp.Diff(want, push(rejected)); diff != "" {
 		t.Errorf("rejected without a read (-want +got):\n%s", diff)
 	}
@@ -137,4 +146,105 @@ func TestWorkOfAPull(t *testing.T) {
 	check("two messages more, and their client", rpccount.Counts{RPCs: two, Read: 4})
 	check("nothing new again", rpccount.Counts{RPCs: one, Read: 1})
 	storetest.MustFsck(t, f.Store, "s")
+}
+
+// TestWorkOfAPoke: all clients of a space pull at once after a commit of this
+// instance's: however many they are, the change is not read, and the head twice.
+func TestWorkOfAPoke(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	e := instance(t, f)
+	caller := engine.Caller{Space: "s"}
+	push := func(first, n int64) {
+		t.Helper()
+		req := &protocol.PushRequest{Version: 1, ClientGroupID: "g", Mutations: creates("c", first, n)}
+		if err := e.Push(t.Context(), caller, req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pull := func(cookie protocol.Cookie) (protocol.Cookie, int) {
+		resp, err := e.Pull(t.Context(), caller, &protocol.PullRequest{
+			Version: 1, ClientGroupID: "g", Cookie: cookie,
+		})
+		if err != nil {
+			t.Error(err)
+			return cookie, 0
+		}
+		operations := count(t, resp)
+		next, err := protocol.ParseCookie(resp.Cookie)
+		if err != nil {
+			t.Error(err)
+		}
+		return next, operations
+	}
+	push(1, 1)
+	cookie, err := protocol.ParseCookie([]byte("null"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie, _ = pull(cookie)
+	push(2, 20)
+	f.counter.Reset()
+	var clients sync.WaitGroup
+	together := make(chan struct{})
+	for range 1000 {
+		clients.Go(func() {
+			<-together
+			if _, n := pull(cookie); n != 20 {
+				t.Errorf("a client was told of %d changes, want 20", n)
+			}
+		})
+	}
+	close(together)
+	clients.Wait()
+	// A client that the scheduler lets begin late may need a look of its own.
+	got := f.counter.Counts()
+	if got.Total() > 3 || got.Read > 3 || got.RPCs["RunQuery"] != 0 {
+		t.Errorf("1,000 pulls cost %+v, want at most 3 reads of the head", got)
+	}
+}
+
+// TestWorkOfAWarmPull: where a tolerance is set, a pull of what this instance knows
+// reads nothing.
+func TestWorkOfAWarmPull(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	e := engine.New(f.Store, chat.Mutators(), engine.Options{PullMaxAge: time.Hour})
+	t.Cleanup(func() { _ = e.Close(context.Background()) })
+	caller := engine.Caller{Space: "s"}
+	req := &protocol.PushRequest{Version: 1, ClientGroupID: "g", Mutations: creates("c", 1, 5)}
+	if err := e.Push(t.Context(), caller, req); err != nil {
+		t.Fatal(err)
+	}
+	pull := &protocol.PullRequest{Version: 1, ClientGroupID: "g"}
+	raw := []byte("null")
+	for _, want := range []int{8, 0} { // head, group, client and messages; then nothing
+		f.counter.Reset()
+		cookie, err := protocol.ParseCookie(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pull.Cookie = cookie
+		resp, err := e.Pull(t.Context(), caller, pull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count(t, resp)
+		raw = resp.Cookie
+		if got := f.counter.Counts().Read; got != want {
+			t.Errorf("got %d documents read, want %d", got, want)
+		}
+	}
+}
+
+// count reads an answer to its end.
+func count(t *testing.T, resp *protocol.PullResponse) (operations int) {
+	t.Helper()
+	for _, err := range resp.Patch {
+		if err != nil {
+			t.Error(err)
+		}
+		operations++
+	}
+	return operations
 }

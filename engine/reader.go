@@ -1,0 +1,271 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/replifire/replifire/protocol"
+)
+
+// reader answers the pulls of one space together. Pulls that arrive while a read of
+// the store is under way share the next one, which begins after they have arrived and
+// so shows whatever was acknowledged before. And it keeps the space's tail, so that
+// a change is read at most once, or not at all where this process has made it.
+type reader struct {
+	engine *Engine
+	id     protocol.SpaceID
+
+	mu      sync.Mutex
+	running bool  // a goroutine reads
+	next    *look // what it will read next
+	tail    tail
+	// checked is when the tail's head was last known to be the store's.
+	checked time.Time
+	// heard is the version of the newest head that was told by a watch.
+	heard int64
+	gone  bool // the engine has forgotten it: it keeps nothing more
+}
+
+// look is one read of the store for all who wait for it.
+type look struct {
+	groups  map[protocol.ClientGroupID]bool
+	clients map[protocol.ClientID]bool
+	since   int64 // the least version of the cookies that were sent
+	waiters int
+	done    chan struct{}
+	snap    Snapshot
+	err     error
+}
+
+// reader finds the space's reader, or makes one.
+func (e *Engine) reader(id protocol.SpaceID) *reader {
+	if r, ok := e.readers.Get(id); ok {
+		return r
+	}
+	r := &reader{engine: e, id: id, tail: tail{limit: e.opts.MaxTailBytes}}
+	if other, ok, _ := e.readers.PeekOrAdd(id, r); ok {
+		return other
+	}
+	return r
+}
+
+// forget is for readers that have not been used for long.
+func (r *reader) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.engine.tailBytes.Add(-int64(r.tail.bytes))
+	r.tail.drop()
+	r.gone = true
+}
+
+// recent is the head of a tail that needs no check, by Options.PullMaxAge.
+func (r *reader) recent() (Head, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	age := r.engine.opts.PullMaxAge
+	fresh := age > 0 && r.tail.live && r.heard <= r.tail.head.Version && time.Since(r.checked) < age
+	return r.tail.head, fresh
+}
+
+// since finds what has changed after a version in the tail, if that is of the same
+// history as head and not behind it.
+func (r *reader) since(
+	head Head, version int64, group protocol.ClientGroupID,
+) (Head, []Entry, []Client, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.tail.sameHistory(head) || r.tail.head.Version < head.Version {
+		return Head{}, nil, nil, false
+	}
+	entries, clients, ok := r.tail.since(version, group)
+	return r.tail.head, entries, clients, ok
+}
+
+// look waits for a read that begins after the call and has docs in it.
+func (r *reader) look(ctx context.Context, docs Documents, cookie protocol.Cookie) (Snapshot, error) {
+	l, ok := r.join(docs, cookie)
+	if !ok {
+		return r.engine.snapshot(ctx, r.id, docs)
+	}
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if errors.Is(l.err, ErrCorrupt) && l.waiters > 1 {
+		return r.engine.snapshot(ctx, r.id, docs) // it may be a neighbour's document
+	}
+	return l.snap, l.err
+}
+
+// join adds a pull to the next read; false when the engine is closed.
+func (r *reader) join(docs Documents, cookie protocol.Cookie) (*look, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.running && !r.engine.start(r.run) {
+		return nil, false
+	}
+	r.running = true
+	if r.next == nil {
+		r.next = &look{
+			groups: map[protocol.ClientGroupID]bool{}, clients: map[protocol.ClientID]bool{},
+			since: math.MaxInt64, done: make(chan struct{}),
+		}
+	}
+	l := r.next
+	l.waiters++
+	if cookie.Ours && (!r.tail.live || cookie.Epoch == r.tail.head.Epoch) {
+		l.since = min(l.since, cookie.Version)
+	}
+	for _, id := range docs.Groups {
+		l.groups[id] = true
+	}
+	for _, id := range docs.Clients {
+		l.clients[id] = true
+	}
+	return l, true
+}
+
+// run reads until nobody waits.
+func (r *reader) run() {
+	for {
+		r.mu.Lock()
+		l := r.next
+		r.next = nil
+		r.running = l != nil
+		r.mu.Unlock()
+		if l == nil {
+			return
+		}
+		r.read(l)
+		close(l.done)
+	}
+}
+
+func (r *reader) read(l *look) {
+	docs := Documents{Head: true}
+	for id := range l.groups {
+		docs.Groups = append(docs.Groups, id)
+	}
+	for id := range l.clients {
+		docs.Clients = append(docs.Clients, id)
+	}
+	r.mu.Lock()
+	before := r.tail.head
+	r.mu.Unlock()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(r.engine.ctx, r.engine.opts.StoreTimeout)
+	defer cancel()
+	if l.snap, l.err = r.engine.snapshot(ctx, r.id, docs); l.err != nil {
+		return
+	}
+	after, ok := r.follow(before, l.snap.Head(), l.since, began)
+	if !ok {
+		return
+	}
+	entries, clients, err := readChanges(ctx, l.snap, after, r.engine.opts.MaxTailBytes)
+	r.extend(l.snap.Head(), after, entries, clients, err, began)
+}
+
+// follow compares the tail with a head that was read, and says after which version
+// the changes are to be read; false: none need be.
+func (r *reader) follow(before, head Head, since int64, began time.Time) (after int64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.account(r.tail.bytes)
+	t := &r.tail
+	switch {
+	case !head.Exists() || r.gone:
+		t.drop()
+		r.heard = 0
+		return 0, false
+	case !t.sameHistory(head) || head.Version < before.Version:
+		t.reset(head, head.Version)
+		r.heard = head.Version
+	}
+	back := since < t.from && since >= head.Floor && head.Version-since <= maxTailVersions
+	switch {
+	case back:
+		return since, true
+	case head.Version <= t.head.Version:
+		r.checked = began
+		return 0, false
+	case head.Version-t.head.Version > maxTailVersions:
+		t.reset(head, head.Version)
+		r.checked = began
+		return 0, false
+	default:
+		return t.head.Version, true
+	}
+}
+
+// extend takes in the changes that were read, unless the tail has gone on by itself
+// meanwhile. Changes that could not be read leave an empty tail and no hole.
+func (r *reader) extend(head Head, after int64, entries []Entry, clients []Client, err error, began time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.account(r.tail.bytes)
+	t := &r.tail
+	switch {
+	case r.gone || t.live && t.head.Version > head.Version:
+		return
+	case err != nil:
+		t.reset(head, head.Version)
+		return
+	case !t.live || after < t.from || t.head.Version < after:
+		t.reset(head, after)
+	}
+	t.add(head, entries, clients)
+	r.checked = began
+}
+
+// account tells the engine how the tail has grown; called under mu, with the bytes of
+// before.
+func (r *reader) account(before int) { r.engine.tailBytes.Add(int64(r.tail.bytes - before)) }
+
+// committed takes in a commit of this process that has become durable.
+func (r *reader) committed(c Commit, head Head, sent time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.account(r.tail.bytes)
+	t := &r.tail
+	switch {
+	case r.gone || !t.live || t.head.Version >= head.Version && t.head.Epoch == head.Epoch:
+		return
+	case t.head.Nonce != c.Prev.Nonce:
+		return // others have committed in between: the next read finds out
+	case c.Next.Epoch != c.Prev.Epoch:
+		t.reset(head, head.Version)
+	default:
+		t.add(head, c.Entries, c.Clients)
+	}
+	r.checked = sent
+}
+
+// hear notes what a watch has told.
+func (r *reader) hear(head Head) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heard = head.Version
+}
+
+// fed gives a commit to the space's reader, if it has one, and keeps all tails
+// together within their limit.
+func (e *Engine) fed(id protocol.SpaceID, c Commit, head Head, sent time.Time) {
+	if r, ok := e.readers.Peek(id); ok {
+		r.committed(c, head, sent)
+	}
+	e.limitTails()
+}
+
+// limitTails forgets the readers that have not been used for longest.
+func (e *Engine) limitTails() {
+	for e.tailBytes.Load() > e.opts.MaxMemoryBytes {
+		if _, _, ok := e.readers.RemoveOldest(); !ok {
+			return
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/memory"
+	"github.com/replifire/replifire/protocol"
+)
+
+// TestPullsShareReads: a thousand clients that are poked at once cost two reads of the
+// head, that of the first and that of all who came while it was under way; and the
+// change none, since this engine has made it.
+func TestPullsShareReads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &spy{Store: fresh(t)}
+		e := start(t, store, engine.Options{})
+		mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}))
+		v := newView()
+		v.pull(t, e, alice, "g1")
+		mustPush(t, e, alice, "g1", mutation("c", 2, "put", put{"a", 2}))
+
+		store.reset()
+		var wg sync.WaitGroup
+		release := store.hold()
+		for range 1000 {
+			wg.Go(func() {
+				other := v.clone()
+				other.pull(t, e, alice, "g1")
+				if got := other.entries["a"]; got != "2" {
+					t.Errorf("got a = %s, want 2", got)
+				}
+			})
+		}
+		synctest.Wait()
+		release()
+		wg.Wait()
+		if got := store.snapshots.Load(); got != 2 {
+			t.Errorf("got %d reads of the store, want 2", got)
+		}
+		if got := store.queries.Load(); got != 0 {
+			t.Errorf("got %d queries, want none", got)
+		}
+	})
+}
+
+// TestChangesOfOthersAreReadOnce: what another instance has committed is read by one
+// query for all who pull it.
+func TestChangesOfOthersAreReadOnce(t *testing.T) {
+	t.Parallel()
+	base := fresh(t)
+	store := &spy{Store: base}
+	here, there := start(t, store, engine.Options{}), start(t, base, engine.Options{})
+	mustPush(t, there, alice, "g1", mutation("c", 1, "put", put{"a", 1}))
+	v := newView()
+	v.pull(t, here, alice, "g1")
+	for i := range int64(10) {
+		mustPush(t, there, alice, "g1", mutation("c", 2+i, "put", put{fmt.Sprint("k", i), i}))
+	}
+	store.reset()
+	for range 5 {
+		other := v.clone()
+		other.pull(t, here, alice, "g1")
+		if got := len(other.entries); got != 11 {
+			t.Errorf("got %d entries, want 11", got)
+		}
+	}
+	if got := store.queries.Load(); got != 2 {
+		t.Errorf("got %d queries, want 2: entries and clients, once", got)
+	}
+}
+
+// TestPullMaxAge: with a tolerance, a pull with nothing new reads nothing, and one
+// with news of this engine reads nothing either.
+func TestPullMaxAge(t *testing.T) {
+	t.Parallel()
+	store := &spy{Store: fresh(t)}
+	e := start(t, store, engine.Options{PullMaxAge: time.Hour})
+	mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}))
+	v := newView()
+	v.pull(t, e, alice, "g1")
+	v.pull(t, e, alice, "g1")
+	mustPush(t, e, alice, "g1", mutation("c", 2, "put", put{"a", 2}))
+	store.reset()
+	v.pull(t, e, alice, "g1")
+	v.pull(t, e, alice, "g1")
+	if got := v.entries["a"]; got != "2" {
+		t.Errorf("got a = %s, want 2", got)
+	}
+	if got := store.snapshots.Load() + store.queries.Load(); got != 0 {
+		t.Errorf("got %d reads, want none", got)
+	}
+}
+
+// TestTailAgainstStore: whatever has happened in between, wiped stores, resets, other
+// instances, a tail too short, an answer from memory is what the store would have said.
+func TestTailAgainstStore(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	here := start(t, store, engine.Options{MaxTailBytes: 2000})
+	there := start(t, store, engine.Options{})
+	views := []*view{}
+	ids := map[*engine.Engine]int64{}
+	for i := range 300 {
+		e := []*engine.Engine{here, there}[i%3%2]
+		c := protocol.ClientID(map[*engine.Engine]string{here: "c1", there: "c2"}[e])
+		ids[e]++
+		mustPush(t, e, alice, "g1", mutation(c, ids[e], "put", put{fmt.Sprint("k", i%7), i}))
+		if i%5 == 0 {
+			ids[e]++
+			mustPush(t, e, alice, "g1", mutation(c, ids[e], "del", fmt.Sprint("k", (i+3)%7)))
+		}
+		if i%97 == 96 {
+			if _, err := there.Reset(context.Background(), space); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i%4 == 0 {
+			views = append(views, newView())
+		}
+		v := views[(i*31)%len(views)]
+		v.pull(t, here, alice, "g1")
+		want := newView()
+		want.pull(t, there, alice, "g1")
+		if fmt.Sprint(v.entries) != fmt.Sprint(want.entries) {
+			t.Fatalf("step %d: got %v, want %v", i, v.entries, want.entries)
+		}
+		if fmt.Sprint(v.last) != fmt.Sprint(want.last) {
+			t.Fatalf("step %d: lastMutationIDs: got %v, want %v", i, v.last, want.last)
+		}
+	}
+}
