@@ -96,9 +96,9 @@ func (l *lookahead) look(ctx context.Context) {
 
 // prepare has the store prepare the next commit, once.
 func (l *lookahead) prepare() {
-	if p, ok := l.batch.space.engine.store.(Preparer); ok && !l.prepared {
+	if !l.prepared {
 		l.prepared = true
-		p.Prepare()
+		l.batch.space.prepare()
 	}
 }
 

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,7 +18,6 @@ type batch struct {
 	space *space
 	base  *base
 	done  *layer // the writes of the mutations decided so far
-	asked []string
 	fresh bool      // the head was read in this very try
 	tried Commit    // the commit that was tried; the zero Commit before
 	sent  time.Time // when
@@ -24,7 +25,12 @@ type batch struct {
 }
 
 // wanted are the keys to read at once in another try.
-func (b *batch) wanted() []string { return b.asked }
+func (b *batch) wanted() []string {
+	if b.base == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(b.base.used))
+}
 
 // nonce names the commit that was tried, "" if none was.
 func (b *batch) nonce() string { return b.tried.Next.Nonce }
@@ -57,7 +63,6 @@ func (b *batch) load(docs Documents) (Snapshot, error) {
 func (b *batch) read(keys []string, ranges []Range) error {
 	ctx, cancel := b.space.storeContext()
 	defer cancel()
-	b.asked = append(b.asked, keys...)
 	snap, err := b.space.engine.snapshot(ctx, b.space.id, Documents{Keys: keys, Head: len(keys) == 0})
 	if err != nil {
 		return err
@@ -121,6 +126,7 @@ func (b *batch) commit(c Commit) error {
 	ctx, cancel := b.space.storeContext()
 	defer cancel()
 	b.tried, b.sent = c, time.Now()
+	b.space.turns.sending(b.sent)
 	head, err := b.space.engine.store.Commit(ctx, b.space.id, c)
 	if err != nil {
 		return err

@@ -75,6 +75,7 @@ type base struct {
 	whole  []span // parts of the key space that are read whole, in order, disjoint
 	reads  int
 
+	used          map[string]bool // keys that were asked for
 	missingKeys   map[string]bool
 	missingRanges []Range
 }
@@ -85,7 +86,7 @@ type span struct{ from, to string }
 func (s span) contains(key string) bool { return s.from <= key && (s.to == "" || key < s.to) }
 
 func newBase(head Head, known *memo) *base {
-	return &base{head: head, known: known, missingKeys: map[string]bool{}}
+	return &base{head: head, known: known, used: map[string]bool{}, missingKeys: map[string]bool{}}
 }
 
 // fork is a copy that can learn more by itself.
@@ -116,6 +117,7 @@ func (b *base) visible(e Entry, stored bool) value {
 
 // get finds a key; known is false when it has not been read, which is noted.
 func (b *base) get(key string) (v value, known bool) {
+	b.used[key] = true
 	if v, ok := b.find(key); ok {
 		return v, true
 	}

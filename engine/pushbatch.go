@@ -122,7 +122,9 @@ func (b *pushBatch) prepare(wanted []string, tried map[string]*pushBatch) error 
 		return b.prepare(wanted, tried)
 	}
 	b.open()
-	b.asked = wanted
+	for _, key := range wanted {
+		b.base.used[key] = true
+	}
 	b.addKeys(snap, wanted)
 	return nil
 }

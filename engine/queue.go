@@ -98,6 +98,12 @@ func (q *queue) add(j *job) (start bool, err error) {
 	return start, nil
 }
 
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.jobs) == 0
+}
+
 func (q *queue) idle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

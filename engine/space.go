@@ -9,6 +9,9 @@ import (
 	"github.com/replifire/replifire/protocol"
 )
 
+// freeTries is how many races are lost before a pause is made.
+const freeTries = 4
+
 // maxKnownClients bounds the clients remembered of a space.
 const maxKnownClients = 20_000
 
@@ -20,6 +23,7 @@ type space struct {
 	queue  *queue
 
 	known known
+	turns turns
 }
 
 // known is what the worker remembers of the committed state, all of one version:
@@ -71,7 +75,10 @@ func (k *known) learn(snap Snapshot, docs Documents) {
 
 // work is the worker: it ends when the queue is empty.
 func (s *space) work() {
-	for {
+	for first := true; ; first = false {
+		if !first {
+			s.yield()
+		}
 		now := time.Now()
 		if s.engine.ctx.Err() != nil {
 			now = now.Add(time.Hour) // nobody waits any more: fail them all
@@ -90,8 +97,19 @@ func (s *space) work() {
 	}
 }
 
+// yield lets another instance's commit come between two of ours, if there is more to
+// do at all.
+func (s *space) yield() {
+	if !s.queue.empty() {
+		s.sleep(s.turns.pause(time.Now()), nil)
+	}
+}
+
 // sleep ends early when the engine gives up or something arrives.
 func (s *space) sleep(d time.Duration, arrived <-chan struct{}) {
+	if d <= 0 {
+		return
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -136,7 +154,9 @@ func (s *space) push(jobs []*job) {
 		if b.nonce() != "" {
 			tried[b.nonce()] = b
 		}
-		wanted = b.wanted()
+		if w := b.wanted(); w != nil {
+			wanted = w
+		}
 		switch {
 		case errors.Is(err, ErrCorrupt):
 			s.isolate(jobs, err)
@@ -170,16 +190,26 @@ func (s *space) recover(try int, err error) {
 	if errors.Is(err, errStale) || errors.Is(err, ErrImpossible) {
 		return
 	}
+	if errors.Is(err, ErrConflict) {
+		s.turns.lost(time.Now())
+		s.prepare()
+	}
 	s.engine.opts.Logger.DebugContext(s.engine.ctx, "commit to be tried again",
 		"space", s.id, "try", try, "error", err)
 	s.sleep(s.engine.chance.backoff(try, errors.Is(err, ErrConflict)), nil)
 }
 
-// backoff is nothing after a first lost race, then a few milliseconds with
-// jitter: a race is lost to a commit that is over. Trouble of the store gets more
-// time to pass.
+// prepare has the store prepare the next commit, if it can.
+func (s *space) prepare() {
+	if p, ok := s.engine.store.(Preparer); ok {
+		p.Prepare()
+	}
+}
+
+// backoff is nothing after the first lost races, whose winners make room (turns), then
+// a few milliseconds with jitter. Trouble of the store gets more time to pass.
 func (c *chance) backoff(try int, conflict bool) time.Duration {
-	if conflict && try == 0 {
+	if conflict && try < freeTries {
 		return 0
 	}
 	ceiling := time.Second

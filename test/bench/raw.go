@@ -1,68 +1,60 @@
-package contention_test
+package main
 
 import (
 	"context"
 	"fmt"
-	"testing"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/replifire/replifire/internal/emulator/emulatortest"
 	"github.com/replifire/replifire/internal/rpccount"
 )
 
-// rawBatches are the sizes of the raw limit's commits. With 64 pushers that wait for
-// their answer, half of them are in a commit while the other half piles up; a commit
-// of all 64 is the best there could be.
-var rawBatches = []int{1, 32, 64}
-
-// BenchmarkRaw is the limit of what can be had: one commit after the other, without
-// transactions, HTTP or JSON, each with the documents that createMessage writes: an
-// entry and a client per mutation, and the head with its precondition.
-func BenchmarkRaw(b *testing.B) {
-	for _, batch := range rawBatches {
-		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
-			conn, _, err := rpccount.Dial(emulatortest.Host(b))
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer conn.Close()
-			r := newRaw(firestorepb.NewFirestoreClient(conn), emulatortest.Project(b))
-			ctx, cancel := context.WithTimeout(b.Context(), window)
-			defer cancel()
-			b.ResetTimer()
-			started, done := time.Now(), 0
+// rawLimit is the limit of what can be had: per space one commit after the other,
+// without transactions, HTTP or JSON, each with the documents that createMessage
+// writes: an entry and a client per mutation, and the head with its precondition.
+func (b *bench) rawLimit(ctx context.Context, spaces, batch int) (float64, error) {
+	conn, _, err := rpccount.Dial(b.host)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	project := b.project()
+	ctx, cancel := context.WithTimeout(ctx, b.window)
+	defer cancel()
+	var done atomic.Int64
+	var wg sync.WaitGroup
+	began := time.Now()
+	for space := range spaces {
+		r := newRaw(firestorepb.NewFirestoreClient(conn), project, fmt.Sprint("s", space))
+		wg.Go(func() {
 			for ctx.Err() == nil {
-				if err := r.commit(ctx, batch); err != nil {
-					if ctx.Err() != nil || status.Code(err) == codes.DeadlineExceeded {
-						break
-					}
-					b.Fatal(err)
+				if r.commit(ctx, batch) == nil {
+					done.Add(int64(batch))
 				}
-				done += batch
 			}
-			b.ReportMetric(float64(done)/time.Since(started).Seconds(), "mutations/s")
-			b.ReportMetric(0, "ns/op")
 		})
 	}
+	wg.Wait()
+	return float64(done.Load()) / time.Since(began).Seconds(), nil
 }
 
 // raw commits to one space.
 type raw struct {
 	client  firestorepb.FirestoreClient
 	base    string
+	space   string
 	version int64
 	updated *timestamppb.Timestamp
 	next    int64
 }
 
-func newRaw(client firestorepb.FirestoreClient, project string) *raw {
+func newRaw(client firestorepb.FirestoreClient, project, space string) *raw {
 	database := "projects/" + project + "/databases/(default)"
-	return &raw{client: client, base: database + "/documents/"}
+	return &raw{client: client, base: database + "/documents/", space: "spaces/" + space}
 }
 
 func (r *raw) commit(ctx context.Context, batch int) error {
@@ -72,13 +64,13 @@ func (r *raw) commit(ctx context.Context, batch int) error {
 		r.next++
 		client := fmt.Sprint("c", pusher)
 		writes = append(writes,
-			r.write("spaces/default/clients/"+client, map[string]*firestorepb.Value{
+			r.write(r.space+"/clients/"+client, map[string]*firestorepb.Value{
 				"clientID": text(client), "clientGroupID": text(client), "version": number(r.version),
 				"lastMutationID": number(r.next),
 				"rejections":     {ValueType: &firestorepb.Value_ArrayValue{ArrayValue: &firestorepb.ArrayValue{}}},
 				"lastSeen":       {ValueType: &firestorepb.Value_TimestampValue{TimestampValue: timestamppb.Now()}},
 			}),
-			r.write(fmt.Sprintf("spaces/default/entries/message%%2F%d", r.next), map[string]*firestorepb.Value{
+			r.write(fmt.Sprintf("%s/entries/message%%2F%d", r.space, r.next), map[string]*firestorepb.Value{
 				"key": text(fmt.Sprintf("message/%d", r.next)), "version": number(r.version),
 				"deleted": {ValueType: &firestorepb.Value_BooleanValue{}},
 				"value": {ValueType: &firestorepb.Value_MapValue{MapValue: &firestorepb.MapValue{
@@ -86,7 +78,7 @@ func (r *raw) commit(ctx context.Context, batch int) error {
 				}}},
 			}))
 	}
-	head := r.write("spaces/default", map[string]*firestorepb.Value{
+	head := r.write(r.space, map[string]*firestorepb.Value{
 		"space": text("default"), "version": number(r.version), "epoch": text("EPOCH"),
 		"floor": number(0), "base": number(0), "nonce": text("NONCE"),
 		"createdAt": {ValueType: &firestorepb.Value_TimestampValue{TimestampValue: timestamppb.Now()}},
