@@ -35,6 +35,8 @@ RACE := $(if $(shell command -v $$(go env CC)),-race)
 
 # More flags for go test, such as GOTESTFLAGS='-run TestPush -v'.
 GOTESTFLAGS ?=
+# More flags for make bench, such as BENCHFLAGS='-only streams'.
+BENCHFLAGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
@@ -113,8 +115,12 @@ fuzz: ## Fuzz each target for FUZZTIME.
 	.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Run the benchmarks, without the tests.
-	$(WITH_EMULATOR) go test -run='^$$' -bench=. -benchmem -timeout=60m $(GOTESTFLAGS) ./...
+bench: build ## Measure everything beside the raw limit, about 12 minutes; writes docs/performance.md.
+	go run ./test/bench -bin $(BIN) $(BENCHFLAGS)
+
+.PHONY: bench-micro
+bench-micro: ## Run the Go benchmarks of the hot functions; compare two runs with benchstat.
+	go test -run='^$$' -bench=. -benchmem $(GOTESTFLAGS) ./protocol ./engine ./poke
 
 .PHONY: cover
 cover: ## Measure what the Go tests cover; coverage.html shows it.

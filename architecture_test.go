@@ -31,11 +31,14 @@ var directions = map[string][]string{
 	"internal/rpccount": {},
 	"internal/apitest":  {"protocol"},
 	"internal/emulator": {},
-	"web":               {},
-	"chat":              {"mutate", "protocol"},
-	"auth":              {"protocol"},
-	"poke":              {"protocol"},
-	"handlers":          {"auth", "engine", "mutate", "poke", "protocol"},
+	"test/bench": {
+		"chat", "engine", "firestore", "internal/emulator", "internal/rpccount", "protocol",
+	},
+	"web":      {},
+	"chat":     {"mutate", "protocol"},
+	"auth":     {"protocol"},
+	"poke":     {"protocol"},
+	"handlers": {"auth", "engine", "mutate", "poke", "protocol"},
 	"server": {
 		"auth", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol", "web",
 	},
@@ -50,8 +53,10 @@ var directions = map[string][]string{
 
 // onlyIn are imports, with everything below them, that only some packages may use.
 var onlyIn = map[string][]string{
-	"cloud.google.com/go/firestore": {"firestore", "internal/rpccount"},
-	"net/http":                      {"web", "handlers", "server", ".", "internal/emulator", "internal/apitest"},
+	"cloud.google.com/go/firestore": {"firestore", "internal/rpccount", "test/bench"},
+	"net/http": {
+		"web", "handlers", "server", ".", "internal/emulator", "internal/apitest", "test/bench",
+	},
 	"testing": {
 		"storetest", "internal/apitest", "mutate/mutatetest", "internal/emulator/emulatortest",
 	},

@@ -45,6 +45,12 @@ func (b *pushBatch) commitLookingAhead(c Commit) error {
 	gather := time.NewTimer(time.Hour)
 	defer gather.Stop()
 	for {
+		select { // the end comes first, also where several things have happened
+		case err := <-over:
+			b.base = l.base
+			return err
+		default:
+		}
 		select {
 		case err := <-over:
 			b.base = l.base

@@ -17,7 +17,7 @@ var errStale = errors.New("decided from memory")
 type batch struct {
 	space *space
 	base  *base
-	done  *layer // the writes of the mutations decided so far
+	done  *layer    // the writes of the mutations decided so far
 	fresh bool      // the head was read in this very try
 	tried Commit    // the commit that was tried; the zero Commit before
 	sent  time.Time // when

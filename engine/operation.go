@@ -10,7 +10,7 @@ import (
 
 // operate does an operator's change, in a commit of its own.
 func (s *space) operate(j *job) {
-	last := ErrUnavailable
+	last, unclear := ErrUnavailable, false
 	for try := 0; ; try++ {
 		if len(s.dropOver([]*job{j}, last)) == 0 {
 			return
@@ -31,6 +31,9 @@ func (s *space) operate(j *job) {
 			return
 		}
 		last = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		if unclear = unclear || errors.Is(err, ErrUnknownOutcome); unclear {
+			last = fmt.Errorf("%w: %w", ErrUnknownOutcome, last)
+		}
 		s.recover(try, err)
 	}
 }

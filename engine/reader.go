@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -146,12 +148,10 @@ func (r *reader) run() {
 }
 
 func (r *reader) read(l *look) {
-	docs := Documents{Head: true}
-	for id := range l.groups {
-		docs.Groups = append(docs.Groups, id)
-	}
-	for id := range l.clients {
-		docs.Clients = append(docs.Clients, id)
+	docs := Documents{
+		Head:    true,
+		Groups:  slices.Sorted(maps.Keys(l.groups)),
+		Clients: slices.Sorted(maps.Keys(l.clients)),
 	}
 	r.mu.Lock()
 	before := r.tail.head

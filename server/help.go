@@ -38,6 +38,8 @@ var help = map[string]string{
 		" offline backlog in one.",
 	"push-timeout": "Time for a push with all its retries, beyond it 503:" +
 		" the client sends it again.",
+	"pull-max-age": "How old this instance's knowledge of a space may be for a pull that reads" +
+		" nothing. 0: each pull looks, and shows what any instance acknowledged before it.",
 	"heartbeat": "Pause between the comments that keep a silent poke stream open.",
 	"stream-life": "After about this time a poke stream is ended and the client connects" +
 		" again. Less than the platform's request timeout: 60 minutes at the most.",

@@ -67,6 +67,7 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 		Logger:         s.log,
 		OnCommit:       func(id protocol.SpaceID, h engine.Head) { s.hub.Notify(id, h.Version) },
 		PushTimeout:    settings.PushTimeout,
+		PullMaxAge:     settings.PullMaxAge,
 	})
 	s.hub = s.newHub()
 	if err := s.route(ctx, store); err != nil {

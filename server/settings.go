@@ -52,6 +52,7 @@ type Settings struct {
 	SchemaVersions []string      `env:"REPLIFIRE_SCHEMA_VERSIONS" group:"limits" placeholder:"VERSION"`
 	MaxBodyBytes   int64         `env:"REPLIFIRE_MAX_BODY_BYTES" group:"limits" default:"8388608"`
 	PushTimeout    time.Duration `env:"REPLIFIRE_PUSH_TIMEOUT" group:"limits" default:"30s"`
+	PullMaxAge     time.Duration `env:"REPLIFIRE_PULL_MAX_AGE" group:"limits" default:"0s"`
 	Heartbeat      time.Duration `env:"REPLIFIRE_HEARTBEAT" group:"limits" default:"20s"`
 	StreamLife     time.Duration `env:"REPLIFIRE_STREAM_LIFE" group:"limits" default:"50m"`
 	DrainTimeout   time.Duration `env:"REPLIFIRE_DRAIN_TIMEOUT" group:"limits" default:"8s"`
@@ -127,6 +128,9 @@ func (s *Settings) checkLimits() error {
 			return fmt.Errorf("%s must be more than 0", name)
 		}
 		return nil
+	}
+	if s.PullMaxAge < 0 {
+		return errors.New("REPLIFIRE_PULL_MAX_AGE must not be less than 0")
 	}
 	return cmp.Or(
 		positive("REPLIFIRE_MAX_BODY_BYTES", s.MaxBodyBytes),

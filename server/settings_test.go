@@ -61,7 +61,7 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		"REPLIFIRE_DEV=true", "REPLIFIRE_ALLOW_UNSAFE=true", "REPLIFIRE_SCHEMA_VERSIONS=1,2",
 		"REPLIFIRE_MAX_BODY_BYTES=3", "REPLIFIRE_PUSH_TIMEOUT=4s", "REPLIFIRE_HEARTBEAT=5s",
 		"REPLIFIRE_STREAM_LIFE=6m", "REPLIFIRE_DRAIN_TIMEOUT=7s", "REPLIFIRE_LOG_LEVEL=debug",
-		"REPLIFIRE_LOG_FORMAT=json",
+		"REPLIFIRE_LOG_FORMAT=json", "REPLIFIRE_PULL_MAX_AGE=8s",
 	)
 	flags := []string{
 		"--host=::1", "--port=1", "--store=memory", "--project=p", "--database=d",
@@ -69,6 +69,7 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		"--origins=https://a.example,https://b.example", "--dev", "--allow-unsafe",
 		"--schema-versions=1,2", "--max-body-bytes=3", "--push-timeout=4s", "--heartbeat=5s",
 		"--stream-life=6m", "--drain-timeout=7s", "--log-level=debug", "--log-format=json",
+		"--pull-max-age=8s",
 	}
 	want := server.Settings{
 		Host: "::1", Port: 1, Store: "memory",
@@ -79,7 +80,7 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		SchemaVersions: []string{"1", "2"},
 		MaxBodyBytes:   3, PushTimeout: 4 * time.Second, Heartbeat: 5 * time.Second,
 		StreamLife: 6 * time.Minute, DrainTimeout: 7 * time.Second,
-		LogLevel: slog.LevelDebug, LogFormat: "json",
+		LogLevel: slog.LevelDebug, LogFormat: "json", PullMaxAge: 8 * time.Second,
 	}
 	fromEnv, err := server.ParseSettings(nil, env)
 	if err != nil {
@@ -174,6 +175,7 @@ func TestWrongSettings(t *testing.T) {
 		"log format":      {[]string{project, "REPLIFIRE_LOG_FORMAT=xml"}, []string{"--log-format"}},
 		"dev is no truth": {[]string{project, "REPLIFIRE_DEV=perhaps"}, []string{"--dev"}},
 		"no body":         {[]string{project, "REPLIFIRE_MAX_BODY_BYTES=0"}, []string{"REPLIFIRE_MAX_BODY_BYTES"}},
+		"pull age":        {[]string{project, "REPLIFIRE_PULL_MAX_AGE=-1s"}, []string{"REPLIFIRE_PULL_MAX_AGE"}},
 		"no push":         {[]string{project, "REPLIFIRE_PUSH_TIMEOUT=0s"}, []string{"REPLIFIRE_PUSH_TIMEOUT"}},
 		"no heartbeat":    {[]string{project, "REPLIFIRE_HEARTBEAT=-1s"}, []string{"REPLIFIRE_HEARTBEAT"}},
 		"no stream":       {[]string{project, "REPLIFIRE_STREAM_LIFE=0s"}, []string{"REPLIFIRE_STREAM_LIFE"}},

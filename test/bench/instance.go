@@ -29,7 +29,7 @@ func (b *bench) serve(ctx context.Context, project string, env ...string) (*inst
 		return nil, err
 	}
 	i := &instance{url: fmt.Sprintf("http://127.0.0.1:%d", port)}
-	i.cmd = exec.CommandContext(ctx, b.bin, "serve") //nolint:gosec // the operator's own argument
+	i.cmd = exec.CommandContext(ctx, b.bin, "serve")
 	i.cmd.Env = append([]string{
 		"REPLIFIRE_HOST=127.0.0.1", "PORT=" + strconv.Itoa(port), "GOOGLE_CLOUD_PROJECT=" + project,
 		"FIRESTORE_EMULATOR_HOST=" + b.host, "REPLIFIRE_LOG_LEVEL=error", "PATH=" + os.Getenv("PATH"),
@@ -77,7 +77,7 @@ func (i *instance) stop() {
 }
 
 func (i *instance) get(path string) error {
-	resp, err := http.Get(i.url + path) //nolint:noctx // of a process that is about to answer
+	resp, err := http.Get(i.url + path)
 	if err != nil {
 		return err
 	}

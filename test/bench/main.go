@@ -47,7 +47,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer em.Stop() //nolint:errcheck // the figures are there
+	defer func() { _ = em.Stop() }()
 	b.host = em.Host()
 	if err := b.measure(ctx); err != nil {
 		return err
@@ -64,9 +64,14 @@ func (b *bench) measure(ctx context.Context) error {
 		name string
 		run  func(context.Context) error
 	}{
-		{"throughput", b.throughput}, {"spaces", b.spaces}, {"backlog", b.backlog},
-		{"pokes", b.pokes}, {"cost", b.cost}, {"first pull", b.firstPull},
-		{"streams", b.streams}, {"start", b.start},
+		{"throughput", b.throughput},
+		{"spaces", b.spaces},
+		{"backlog", b.backlog},
+		{"pokes", b.pokes},
+		{"cost", b.cost},
+		{"first pull", b.firstPull},
+		{"streams", b.streams},
+		{"start", b.start},
 	}
 	for _, p := range parts {
 		if !strings.Contains(p.name, b.only) {

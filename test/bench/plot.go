@@ -47,7 +47,8 @@ func (p plot) svg() string {
 	}
 	py := func(y float64) float64 { return plotHeight - below - y/maxY*(plotHeight-top-below) }
 	var s strings.Builder
-	fmt.Fprintf(&s, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" role="img" font-family="sans-serif" font-size="12" fill="#808080">`+"\n",
+	fmt.Fprintf(&s, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" role="img"`+
+		` font-family="sans-serif" font-size="12" fill="#808080">`+"\n",
 		plotWidth, plotHeight)
 	fmt.Fprintf(&s, "<title>%s</title>\n"+`<text x="%g" y="18" font-size="14">%s</text>`+"\n", p.title, left, p.title)
 	for i := range 5 {
@@ -57,7 +58,8 @@ func (p plot) svg() string {
 			left, plotWidth-right, py(y), py(y), left-8, py(y)+4, short(y))
 	}
 	for _, at := range p.lines[0].points {
-		fmt.Fprintf(&s, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`+"\n", px(at.x), plotHeight-below+18, short(at.x))
+		fmt.Fprintf(&s, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`+"\n",
+			px(at.x), plotHeight-below+18, short(at.x))
 	}
 	fmt.Fprintf(&s, `<text x="%g" y="%g" text-anchor="middle">%s</text><text x="8" y="%g">%s</text>`+"\n",
 		(left+plotWidth-right)/2, plotHeight-6, p.x, top-4, p.y)

@@ -74,7 +74,7 @@ func pushTo(c *http.Client, to []*instance, spaces int) func(context.Context, in
 }
 
 // pushBody is a push of n createMessage.
-func pushBody(pusher int, first int64, n int64) []byte {
+func pushBody(pusher int, first, n int64) []byte {
 	var ms []any
 	for id := first; id < first+n; id++ {
 		ms = append(ms, map[string]any{

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,7 +65,7 @@ func listen(ctx context.Context, c *http.Client, i *instance, told func()) error
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			return nil //nolint:nilerr // the stream was ended
+			return nil
 		}
 		if strings.HasPrefix(line, "data:") {
 			told()
@@ -100,7 +100,8 @@ func gather(ctx context.Context, i *instance, n int, onPoke func(listener int)) 
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-	return a, a.wait(n)
+	err := a.wait(n)
+	return a, err
 }
 
 // wait is until n events have come.
@@ -202,7 +203,7 @@ func (b *bench) streams(ctx context.Context) error {
 		}
 		told := time.Since(began)
 		b.say("%d streams: %.0f MiB, told within %v", n, now, told)
-		t.rows = append(t.rows, []string{fmt.Sprint(n), fmt.Sprintf("%.0f MiB", now), ms(told.Seconds())})
+		t.rows = append(t.rows, []string{strconv.Itoa(n), fmt.Sprintf("%.0f MiB", now), ms(told.Seconds())})
 		line.points = append(line.points, point{float64(n), now})
 		a.close()
 		stopAll(list)
@@ -215,10 +216,13 @@ func (b *bench) streams(ctx context.Context) error {
 // firstPull is everything there is, for a client that has nothing.
 func (b *bench) firstPull(ctx context.Context) error {
 	t := table{
-		title:  "First pull",
-		header: []string{"entries", "raw query", "its first document", "pull", "of raw", "first byte", "gzip", "memory before", "at its peak"},
-		note: "\"Raw query\" is the SDK reading all documents of the collection. Memory is what the process has resident; its peak " +
-			"is that since it started.",
+		title: "First pull",
+		header: []string{
+			"entries", "raw query", "its first document", "pull", "of raw", "first byte", "gzip",
+			"memory before", "at its peak",
+		},
+		note: "\"Raw query\" is the SDK reading all documents of the collection. Memory is what the " +
+			"process has resident; its peak is that since it started.",
 	}
 	p := plot{file: "firstpull.svg", title: "First pull: resident memory of the instance", x: "entries", y: "MiB"}
 	before, after := series{name: "before"}, series{name: "peak"}
@@ -270,7 +274,8 @@ func (b *bench) firstPullOf(ctx context.Context, n int64) (row []string, now, pe
 	_, peak = i.memory()
 	b.say("%d entries: raw %.2f s, pull %.2f s, %.0f to %.0f MiB", n, median(raw), median(whole), now, peak)
 	return []string{
-		fmt.Sprint(n), ms(median(raw)), ms(median(rawFirst)), ms(median(whole)), fmt.Sprintf("%.2f ×", median(whole)/median(raw)),
+		strconv.FormatInt(n, 10), ms(median(raw)), ms(median(rawFirst)), ms(median(whole)),
+		fmt.Sprintf("%.2f ×", median(whole)/median(raw)),
 		ms(median(first)), ms(median(zipped)), fmt.Sprintf("%.0f MiB", now), fmt.Sprintf("%.0f MiB", peak),
 	}, now, peak, nil
 }
@@ -305,7 +310,7 @@ func (b *bench) rawQuery(ctx context.Context, project string) (first, whole time
 	defer docs.Stop()
 	for {
 		if _, err := docs.Next(); err != nil {
-			return first, time.Since(began), nil //nolint:nilerr // it is the end
+			return first, time.Since(began), nil
 		}
 		if first == 0 {
 			first = time.Since(began)
@@ -314,7 +319,9 @@ func (b *bench) rawQuery(ctx context.Context, project string) (first, whole time
 }
 
 // download is a first pull, thrown away as it comes.
-func download(ctx context.Context, c *http.Client, i *instance, encoding string) (first, whole time.Duration, err error) {
+func download(
+	ctx context.Context, c *http.Client, i *instance, encoding string,
+) (first, whole time.Duration, err error) {
 	body := strings.NewReader(
 		`{"pullVersion":1,"profileID":"p","clientGroupID":"g0","schemaVersion":"","cookie":null}`)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.url+pullURL, body)
@@ -365,8 +372,9 @@ func (b *bench) cost(ctx context.Context) error {
 	t := table{
 		title:  "What 1,000 mutations cost, with 50 pulling clients on one instance",
 		header: []string{"mutations", "commits", "documents written", "documents read", "ids read that have no document"},
-		note: "Ten groups push one mutation each at a time; all 50 clients pull after each round. Counted between the SDK and the emulator. " +
-			"Firestore bills an id without a document as a read: a `createMessage` looks whether its message exists.",
+		note: "Ten groups push one mutation each at a time; all 50 clients pull after each round. Counted " +
+			"between the SDK and the emulator. Firestore bills an id without a document as a read: a " +
+			"`createMessage` looks whether its message exists.",
 	}
 	for _, name := range []string{"createMessage", "updateMessage"} {
 		counts, err := b.costOf(ctx, name)
@@ -374,8 +382,8 @@ func (b *bench) cost(ctx context.Context) error {
 			return err
 		}
 		t.rows = append(t.rows, []string{
-			name, fmt.Sprint(counts.RPCs["Commit"]), fmt.Sprint(counts.Written), fmt.Sprint(counts.Read),
-			fmt.Sprint(counts.Missing),
+			name, strconv.Itoa(counts.RPCs["Commit"]), strconv.Itoa(counts.Written), strconv.Itoa(counts.Read),
+			strconv.Itoa(counts.Missing),
 		})
 	}
 	b.tables = append(b.tables, t)
@@ -393,7 +401,7 @@ func (b *bench) costOf(ctx context.Context, name string) (rpccount.Counts, error
 	}
 	defer store.Close()
 	e := engine.New(store, chat.Mutators(), engine.Options{})
-	defer e.Close(ctx) //nolint:errcheck // nothing is under way
+	defer e.Close(ctx)
 	r := &rounds{engine: e, cookies: make([]protocol.Cookie, 50)}
 	r.do(ctx, 0, "createMessage")
 	counter.Reset()
@@ -420,7 +428,8 @@ func (r *rounds) do(ctx context.Context, round int64, name string) {
 			if name == "updateMessage" {
 				id = fmt.Sprintf("%d-0", g)
 			}
-			args, _ := json.Marshal(map[string]any{"id": id, "from": "ann", "content": "hello", "order": round}) //nolint:errchkjson // strings
+			args, err := json.Marshal(map[string]any{"id": id, "from": "ann", "content": "hello", "order": round})
+			r.note(err)
 			r.note(r.engine.Push(ctx, caller, &protocol.PushRequest{
 				Version: 1, ClientGroupID: protocol.ClientGroupID(fmt.Sprint("g", g)),
 				Mutations: []protocol.Mutation{{
@@ -430,7 +439,6 @@ func (r *rounds) do(ctx context.Context, round int64, name string) {
 		})
 	}
 	wg.Wait()
-	runtime.Gosched()
 	for i := range r.cookies {
 		wg.Go(func() {
 			if len(r.cookies[i].Raw) == 0 {

@@ -80,7 +80,7 @@ func (b *bench) write(file string) error {
 	for _, p := range b.plots {
 		fmt.Fprintf(&out, "\n![%s](plots/%s)\n", p.title, p.file)
 		path := filepath.Join(filepath.Dir(file), "plots", p.file)
-		if err := os.WriteFile(path, []byte(p.svg()), 0o644); err != nil { //nolint:gosec // it is documentation
+		if err := os.WriteFile(path, []byte(p.svg()), 0o644); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func (b *bench) write(file string) error {
 	}
 	out.WriteString("\n" + endMark)
 	out.Write(after)
-	return os.WriteFile(file, out.Bytes(), 0o644) //nolint:gosec // it is documentation
+	return os.WriteFile(file, out.Bytes(), 0o644)
 }
 
 func (b *bench) circumstances() string {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	gcfirestore "cloud.google.com/go/firestore"
@@ -54,9 +55,9 @@ func (b *bench) throughputTables(counts []int, variants []variant, found map[str
 	t := table{
 		title:  "One space",
 		header: []string{"pushers", "", "mutations/s", "of raw", "p50", "p99", "fewest by one pusher"},
-		note: "Each pusher pushes one `createMessage` after the other over HTTP, as soon as the last one was acknowledged. " +
-			"\"Raw\" is one bare `Commit` after the other with half of the pushers in it, which is how they share out " +
-			"when one half waits while the other is committed; no HTTP, no reads, no transaction.",
+		note: "Each pusher pushes one `createMessage` after the other over HTTP, as soon as the last one was " +
+			"acknowledged. \"Raw\" is one bare `Commit` after the other with half of the pushers in it, which is how " +
+			"they share out when one half waits while the other is committed; no HTTP, no reads, no transaction.",
 	}
 	p := plot{
 		file: "throughput.svg", title: "One space: mutations per second", x: "pushers", y: "mutations/s",
@@ -70,7 +71,7 @@ func (b *bench) throughputTables(counts []int, variants []variant, found map[str
 			raw := medianOf(found[fmt.Sprint("raw", n)], func(s sample) float64 { return s.perSecond })
 			line.points = append(line.points, point{float64(n), m})
 			row := []string{
-				fmt.Sprint(n), v.name, spread(list, func(s sample) float64 { return s.perSecond }),
+				strconv.Itoa(n), v.name, spread(list, func(s sample) float64 { return s.perSecond }),
 				fmt.Sprintf("%.0f %%", 100*m/raw), "", "", "",
 			}
 			if v.name != "raw" {
