@@ -175,3 +175,37 @@ func TestWrite(t *testing.T) {
 		t.Errorf("versions told (-want +got):\n%s", diff)
 	}
 }
+
+// TestWriteThatIsAppliedLate: a try whose outcome is unknown makes the outcome of the
+// whole call unknown, whatever the tries after it fail with.
+func TestWriteThatIsAppliedLate(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	for name, second := range map[string]error{
+		"others commit in between": engine.ErrConflict,
+		"then it is impossible":    engine.ErrImpossible,
+		"then the function fails":  boom,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := &spy{Store: fresh(t)}
+			e := start(t, store, engine.Options{PushTimeout: 50 * time.Millisecond})
+			tries := 0
+			store.onCommit = func(engine.Commit) error {
+				if tries++; tries == 1 {
+					return engine.ErrUnknownOutcome
+				}
+				return second
+			}
+			_, err := e.Write(t.Context(), space, func(_ context.Context, tx mutate.WriteTransaction) error {
+				if tries > 0 && errors.Is(second, boom) {
+					return boom
+				}
+				return tx.Set("n", 1)
+			})
+			if !errors.Is(err, engine.ErrUnknownOutcome) {
+				t.Errorf("got %v, want ErrUnknownOutcome", err)
+			}
+		})
+	}
+}

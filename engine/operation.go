@@ -26,13 +26,17 @@ func (s *space) operate(j *job) {
 			j.finish(nil)
 			return
 		}
-		if j.operation.failed {
-			j.finish(err)
-			return
+		last = err
+		if !j.operation.failed {
+			last = fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		last = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		// An earlier try may have been applied, or may yet be, whatever this one says.
 		if unclear = unclear || errors.Is(err, ErrUnknownOutcome); unclear {
 			last = fmt.Errorf("%w: %w", ErrUnknownOutcome, last)
+		}
+		if j.operation.failed {
+			j.finish(last)
+			return
 		}
 		s.recover(try, err)
 	}
