@@ -31,6 +31,11 @@ var directions = map[string][]string{
 	"internal/rpccount": {},
 	"internal/apitest":  {"protocol"},
 	"internal/emulator": {},
+	"internal/load":     {"internal/replica", "protocol"},
+	"internal/replica":  {"protocol"},
+	"internal/sim": {
+		"engine", "engine/fsck", "internal/replica", "memory", "mutate", "protocol",
+	},
 	"test/bench": {
 		"chat", "engine", "firestore", "internal/emulator", "internal/rpccount", "protocol",
 	},
@@ -45,7 +50,8 @@ var directions = map[string][]string{
 	"internal/emulator/cmd/with-emulator": {"internal/emulator", "internal/emulator/emulatortest"},
 	"internal/emulator/emulatortest":      {"internal/emulator"},
 
-	".": {"chat", "server"},
+	".":          {"chat", "server"},
+	"cmd/hammer": {"internal/load"},
 	"cmd/replifire": {
 		"chat", "engine", "engine/fsck", "internal/emulator", "mutate", "protocol", "server",
 	},
@@ -55,12 +61,13 @@ var directions = map[string][]string{
 var onlyIn = map[string][]string{
 	"cloud.google.com/go/firestore": {"firestore", "internal/rpccount", "test/bench"},
 	"net/http": {
-		"web", "handlers", "server", ".", "internal/emulator", "internal/apitest", "test/bench",
+		"web", "handlers", "server", ".", "internal/emulator", "internal/apitest", "internal/load", "test/bench",
 	},
 	"testing": {
 		"storetest", "internal/apitest", "mutate/mutatetest", "internal/emulator/emulatortest",
+		"internal/sim",
 	},
-	"github.com/alecthomas/kong": {"server", "cmd/replifire"},
+	"github.com/alecthomas/kong": {"server", "cmd/replifire", "cmd/hammer"},
 }
 
 // standardOnly import nothing but the standard library and this module.

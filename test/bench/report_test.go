@@ -29,7 +29,9 @@ func TestWriteReplacesTheMarkedPart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"before\n", "| a | b |\n| --- | --- |\n| 1 | 2 |\n", "(plots/p.svg)", endMark + "after\n"} {
+	for _, want := range []string{
+		"before\n", "| a | b |\n| --- | --- |\n| 1 | 2 |\n", "(plots/p.svg)", endMark + "after\n",
+	} {
 		if !strings.Contains(string(got), want) {
 			t.Errorf("got %q, want %q in it", got, want)
 		}
