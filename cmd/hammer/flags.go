@@ -26,7 +26,7 @@ var errHelp = errors.New("help was asked for")
 type flags struct {
 	Help helpFlag `short:"h" help:"Show this help."`
 
-	URL    []string `name:"url" default:"http://localhost:8080" placeholder:"URL" help:"An instance of the service; several: clients take turns."`
+	URL    []string `name:"url" default:"http://localhost:8080" placeholder:"URL" help:"An instance of the service; several: clients take turns. Default: http://localhost:8080."`
 	Space  string   `help:"Space to use; with several spaces each has its number after a dash. Default: one of this run's own."`
 	Spaces int      `default:"1" help:"Number of spaces."`
 	Groups int      `help:"Number of client groups over all spaces. Default: each client is its own."`

@@ -60,6 +60,8 @@ type Mutations struct {
 	Confirmed    int64 `json:"confirmed"`
 	// Lost: the server answered ClientStateNotFound before they were confirmed.
 	Lost int64 `json:"lost"`
+	// Unconfirmed: neither confirmed nor lost when the run ended, acknowledged or not.
+	Unconfirmed int64 `json:"unconfirmed"`
 	// Shed: due at the offered rate, but their client had Config.Backlog pending.
 	// They are not in Issued.
 	Shed int64 `json:"shed"`
@@ -139,7 +141,7 @@ func (r *run) setup() Setup {
 func (m *meter) mutations(seconds float64) Mutations {
 	out := Mutations{
 		Issued: m.issued.Load(), Acknowledged: m.acknowledged.Load(), Confirmed: m.confirmed.Load(),
-		Lost: m.lost.Load(), Shed: m.shed.Load(),
+		Lost: m.lost.Load(), Shed: m.shed.Load(), Unconfirmed: m.pending(),
 	}
 	if seconds > 0 {
 		out.AcknowledgedPerSecond = float64(m.acknowledgedIn.Load()) / seconds
@@ -164,9 +166,10 @@ func (r *Report) Table(w io.Writer) error {
 
 func (r *Report) tableMutations(w io.Writer) {
 	m := r.Mutations
-	fmt.Fprintln(w, "mutations\tissued\tacknowledged\tconfirmed\tlost\tshed\t")
-	fmt.Fprintf(w, "all\t%d\t%d\t%d\t%d\t%d\t\n", m.Issued, m.Acknowledged, m.Confirmed, m.Lost, m.Shed)
-	fmt.Fprintf(w, "per second of %.1f\t\t%.1f\t%.1f\t\t\t\n", r.Seconds, m.AcknowledgedPerSecond, m.ConfirmedPerSecond)
+	fmt.Fprintln(w, "mutations\tissued\tacknowledged\tconfirmed\tunconfirmed\tlost\tshed\t")
+	fmt.Fprintf(w, "all\t%d\t%d\t%d\t%d\t%d\t%d\t\n",
+		m.Issued, m.Acknowledged, m.Confirmed, m.Unconfirmed, m.Lost, m.Shed)
+	fmt.Fprintf(w, "per second of %.1f\t\t%.1f\t%.1f\t\t\t\t\n", r.Seconds, m.AcknowledgedPerSecond, m.ConfirmedPerSecond)
 }
 
 func (r *Report) tableLatencies(w io.Writer) {

@@ -45,13 +45,16 @@ type space struct {
 const maxExpected = 1 << 20
 
 // Run does what config says and reports. It returns an error if config makes no
-// sense, or with a report of what was done so far if ctx ended the run early; a
+// sense or an instance cannot be reached at all, or with a report of what was done so far if ctx ended the run early; a
 // server that misbehaves is no error but a Verdict. Everything that Run starts has
 // ended when it returns.
 func Run(ctx context.Context, config Config) (Report, error) {
 	name := newID()
 	config = config.withDefaults(name)
 	if err := config.valid(); err != nil {
+		return Report{}, fmt.Errorf("load: %w", err)
+	}
+	if err := reach(ctx, config.URLs); err != nil {
 		return Report{}, fmt.Errorf("load: %w", err)
 	}
 	r := newRun(config, name)
@@ -151,6 +154,9 @@ func (r *run) do(ctx context.Context) (Report, error) {
 	r.drain(work)
 	stop()
 	wg.Wait()
+	if n := r.meter.pending(); n > 0 && ctx.Err() == nil {
+		r.problem("%d of %d mutations were never confirmed", n, r.meter.issued.Load())
+	}
 	stopLive()
 	for _, s := range r.streams {
 		s.observer.close()

@@ -82,14 +82,14 @@ func DefaultTemplates() *Templates {
 // ParseTemplates reads one template or an array of them (see PlaceholderHelp). The
 // error says which one is wrong and why; one that would ever give invalid JSON is.
 func ParseTemplates(text []byte) (*Templates, error) {
-	quoted := quoteBare(text)
-	if t := bytes.TrimLeft(quoted, " \t\r\n"); len(t) > 0 && t[0] != '[' {
-		quoted = slices.Concat([]byte("["), quoted, []byte("]"))
-	}
-	d := json.NewDecoder(bytes.NewReader(quoted))
+	d := json.NewDecoder(bytes.NewReader(quoteBare(text)))
 	d.DisallowUnknownFields()
-	var list []source
-	if err := d.Decode(&list); err != nil {
+	list := make([]source, 1)
+	var into any = &list[0]
+	if bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("[")) {
+		into = &list
+	}
+	if err := d.Decode(into); err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
 	if d.More() || len(list) == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,6 +25,9 @@ const (
 
 	// maxAnswer bounds the body of an answer that is read.
 	maxAnswer = 1 << 30
+	// reachTimeout is for the first answers of all instances, one of which may only
+	// be starting.
+	reachTimeout = 30 * time.Second
 )
 
 // newTransport keeps a connection open for every request that this run ever has
@@ -44,6 +48,27 @@ func newTransport(m *meter, clients int, gzip bool) *http.Transport {
 		DisableCompression:  !gzip,
 		Proxy:               http.ProxyFromEnvironment,
 	}
+}
+
+// reach returns an error unless each URL is answered, in whatever way. Without it a
+// mistyped address would be hammered for the whole time.
+func reach(ctx context.Context, urls []string) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	transport := newTransport(newMeter(window{}, false), len(urls), false)
+	defer transport.CloseIdleConnections()
+	for _, u := range urls {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, http.NoBody)
+		if err != nil {
+			return err
+		}
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			return fmt.Errorf("%s cannot be reached: %w", u, err)
+		}
+		_ = resp.Body.Close()
+	}
+	return nil
 }
 
 // countedConn counts what passes through.

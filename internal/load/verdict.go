@@ -90,5 +90,6 @@ func (p *problems) add(text string) {
 func (p *problems) verdict() Verdict {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Verdict{Converged: p.count == 0, Problems: p.first, Count: p.count, Violations: p.violations}
+	first := append([]string{}, p.first...) // never nil: in JSON it is a list
+	return Verdict{Converged: p.count == 0, Problems: first, Count: p.count, Violations: p.violations}
 }
