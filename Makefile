@@ -7,10 +7,14 @@ SHELL       := bash
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
+LICENCES_VERSION      := v0.11.1
+SBOM_VERSION          := v1.10.0
 
 TOOLS    := $(CURDIR)/.bin
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 VULN     := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
+LICENCES := $(TOOLS)/go-licence-detector-$(LICENCES_VERSION)
+SBOM     := $(TOOLS)/cyclonedx-gomod-$(SBOM_VERSION)
 BIN      := $(CURDIR)/bin/replifire
 CLIENT   := test/replicache
 BROWSER  := test/browser
@@ -57,7 +61,7 @@ test: page ## Run all tests: Go on both stores, the real Replicache client, the 
 	@$(WITH_EMULATOR) $(MAKE) --no-print-directory test-go test-client test-web test-rules test-browser
 
 .PHONY: check
-check: test lint vuln mod fuzz ## Run everything that CI runs.
+check: test lint shell vuln mod licences sbom fuzz ## Run everything that CI runs.
 
 ##@ Parts of it
 
@@ -147,6 +151,21 @@ mod: ## Check that go.mod and go.sum are tidy and true.
 	go mod verify
 	go mod tidy -diff
 
+.PHONY: licences
+licences: $(LICENCES) ## Check the licences of everything that ships against .ci/licences.json.
+	.ci/licences $(LICENCES)
+
+# The scripts that a person or CI runs; the page's and the tests' are Node's.
+SCRIPTS := .ci/fuzz .ci/licences .ci/run .ci/sbom .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
+
+.PHONY: shell
+shell: ## Look for mistakes in the shell scripts.
+ifeq ($(shell command -v shellcheck),)
+	@echo 'The shell scripts were NOT CHECKED: there is no shellcheck.'; test "$${CI:-}" != true
+else
+	shellcheck --severity=style $(SCRIPTS)
+endif
+
 ##@ Building
 
 .PHONY: page
@@ -170,6 +189,10 @@ build: page ## Build bin/replifire, static, with the chat page in it.
 	  -ldflags='-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' \
 	  -o $(BIN) ./cmd/replifire
 
+.PHONY: sbom
+sbom: build $(SBOM) ## Write bin/sbom.json, what the binary is made of, as CycloneDX.
+	.ci/sbom $(SBOM) $(BIN) $(or $(VERSION),0.0.0) bin/sbom.json
+
 .PHONY: image
 image: ## Build the container image replifire:VERSION.
 	docker build --build-arg=VERSION=$(VERSION) --build-arg=COMMIT=$(COMMIT) --tag=replifire:$(VERSION) .
@@ -181,7 +204,7 @@ digests: ## Print the digests of the images that the Dockerfile begins from.
 	done
 
 .PHONY: tools
-tools: $(GOLANGCI) $(VULN) ## Install the pinned tools into .bin.
+tools: $(GOLANGCI) $(VULN) $(LICENCES) $(SBOM) ## Install the pinned tools into .bin.
 
 $(GOLANGCI):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
@@ -190,6 +213,14 @@ $(GOLANGCI):
 $(VULN):
 	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	@mv $(TOOLS)/govulncheck $@
+
+$(LICENCES):
+	GOBIN=$(TOOLS) go install go.elastic.co/go-licence-detector@$(LICENCES_VERSION)
+	@mv $(TOOLS)/go-licence-detector $@
+
+$(SBOM):
+	GOBIN=$(TOOLS) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(SBOM_VERSION)
+	@mv $(TOOLS)/cyclonedx-gomod $@
 
 .PHONY: clean
 clean: ## Remove what was built, downloaded and measured.
