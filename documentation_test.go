@@ -1,11 +1,13 @@
 package replifire_test
 
 import (
+	"cmp"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -112,4 +114,47 @@ func exportedReceiver(f *ast.FuncDecl) bool {
 			return false
 		}
 	}
+}
+
+var (
+	// namedIn is what a page says before the names of tests: their folder.
+	namedIn   = regexp.MustCompile("`([a-z/]+)`: |\\broot: |\\b(?:Test|Fuzz)[A-Z]\\w+")
+	namedTest = regexp.MustCompile("^(?:Test|Fuzz)[A-Z]")
+)
+
+// TestNamedTestsExist: a test that a page calls a proof is there, in the package that
+// the page says.
+func TestNamedTestsExist(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"docs/security.md", "docs/guarantees.md"} {
+		count := 0
+		for line := range strings.Lines(read(t, page)) {
+			folder := "a package that is not said"
+			for _, m := range namedIn.FindAllStringSubmatch(line, -1) {
+				if !namedTest.MatchString(m[0]) {
+					folder = cmp.Or(m[1], ".")
+					continue
+				}
+				count++
+				if !declares(t, folder, m[0]) {
+					t.Errorf("%s names %s of %s, which does not exist", page, m[0], folder)
+				}
+			}
+		}
+		if count < 10 {
+			t.Errorf("%s names only %d tests", page, count)
+		}
+	}
+}
+
+// declares reports whether a test file of a folder has a function of that name.
+func declares(t *testing.T, folder, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(files, func(file string) bool {
+		return strings.Contains(read(t, file), "\nfunc "+name+"(")
+	})
 }
