@@ -40,12 +40,13 @@ var directions = map[string][]string{
 	"test/bench": {
 		"chat", "engine", "firestore", "internal/emulator", "internal/rpccount", "protocol",
 	},
-	"web":        {},
-	"chat":       {"mutate", "protocol"},
-	"auth":       {"protocol"},
-	"auth/token": {"auth"},
-	"poke":       {"protocol"},
-	"handlers":   {"auth", "engine", "mutate", "poke", "protocol"},
+	"web":         {},
+	"chat":        {"mutate", "protocol"},
+	"auth":        {"protocol"},
+	"auth/token":  {"auth"},
+	"auth/ticket": {"auth", "protocol"},
+	"poke":        {"protocol"},
+	"handlers":    {"auth", "engine", "mutate", "poke", "protocol"},
 	"server": {
 		"auth", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol", "web",
 	},
@@ -76,7 +77,7 @@ var onlyIn = map[string][]string{
 }
 
 // standardOnly import nothing but the standard library and this module.
-var standardOnly = []string{"protocol", "mutate", "auth", "poke"}
+var standardOnly = []string{"protocol", "mutate", "auth", "auth/ticket", "poke"}
 
 func TestImportDirections(t *testing.T) {
 	t.Parallel()
