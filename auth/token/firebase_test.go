@@ -136,6 +136,7 @@ func TestFirebaseEmulator(t *testing.T) {
 		"expired":             tokentest.Unsigned(tokentest.With(claims, "exp", now.Unix()-120)),
 		"without a sub":       tokentest.Unsigned(tokentest.With(claims, "sub", nil)),
 		"without a auth_time": tokentest.Unsigned(tokentest.With(claims, "auth_time", nil)),
+		"RS256, cut":          "eyJhbGciOiJSUzI1NiJ9." + payload + ".",
 		"header twice":        "eyJhbGciOiJub25lIiwiYWxnIjoibm9uZSJ9." + payload + ".",
 		"nothing":             "..",
 	} {

@@ -166,7 +166,10 @@ func TestOIDCDiscoveryThatCannotBeTrusted(t *testing.T) {
 	} {
 		i := startIssuer(t, change)
 		claims := tokentest.With(tokentest.Claims("alice", time.Now()), "iss", i.url)
-		_, err := i.oidc(t, "").Authenticate(t.Context(), i.Mint(nil, claims))
+		o := newOIDC(t, token.OIDCConfig{
+			Issuer: i.url, Audience: tokentest.Project, Client: &http.Client{Transport: loopbackOnly{t, i.Client()}},
+		})
+		_, err := o.Authenticate(t.Context(), i.Mint(nil, claims))
 		if !errors.Is(err, auth.ErrUnavailable) {
 			t.Errorf("%s: Authenticate = %v, want ErrUnavailable", name, err)
 		}
@@ -174,6 +177,21 @@ func TestOIDCDiscoveryThatCannotBeTrusted(t *testing.T) {
 			t.Errorf("%s: keys were fetched %d times, want 0", name, got)
 		}
 	}
+}
+
+// loopbackOnly is a transport that fails the test when it is to ask anybody else.
+type loopbackOnly struct {
+	t    *testing.T
+	next *http.Client
+}
+
+// RoundTrip is http.RoundTripper's.
+func (l loopbackOnly) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Hostname() != "127.0.0.1" {
+		l.t.Errorf("%v was asked", req.URL)
+		return nil, errors.New("not on this machine")
+	}
+	return l.next.Transport.RoundTrip(req)
 }
 
 func TestNewOIDCRefuses(t *testing.T) {

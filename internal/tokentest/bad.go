@@ -27,7 +27,8 @@ type Case struct {
 
 // Bad are tokens of a user that are each valid but for one thing. All of them are
 // refused with ErrUnauthenticated while the key server works. They must be made
-// again after a rotation.
+// again after a rotation. The one that is called "huge" has more than 16 KiB, which
+// is more than some HTTP servers accept for a header.
 func (s *Server) Bad(user string, now time.Time) []Case {
 	good := s.Token(user, now)
 	list := []Case{
@@ -39,7 +40,7 @@ func (s *Server) Bad(user string, now time.Time) []Case {
 		{"garbage in three parts", "a.b.c"},
 		{"two parts", good[:strings.LastIndex(good, ".")]},
 		{"four parts", good + ".e30"},
-		{"huge", good + strings.Repeat("A", 16<<10)},
+		{"huge", s.Mint(nil, With(Claims(user, now), "x", strings.Repeat("a", 16<<10)))},
 	}
 	list = append(list, s.badSignatures(good, user, now)...)
 	list = append(list, s.badHeaders(user, now)...)
