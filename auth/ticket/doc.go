@@ -11,7 +11,8 @@
 // claims: they would be in the address, and have names and email addresses. Where
 // a policy decides by claims, streams need the Authorization header instead.
 //
-// Keys are rotated by putting a new one before the old one, and removing the old
-// one after every instance has the new one and [Life] is over. [FromFile] notices
-// both by itself.
+// Keys are rotated in three steps, each of which waits until every instance has the
+// one before: a new key goes behind the old one, so that all can verify by it; then
+// before it, so that it signs; and after [Life] the old one goes. [FromFile]
+// notices each by itself.
 package ticket
