@@ -23,27 +23,30 @@ var directions = map[string][]string{
 	"mutate":   {"protocol"},
 	"engine":   {"mutate", "protocol"},
 
-	"engine/fsck":       {"engine", "mutate", "protocol"},
-	"storetest":         {"engine", "engine/fsck", "mutate", "protocol"},
-	"memory":            {"engine", "engine/fsck", "protocol"},
-	"firestore":         {"engine", "engine/fsck", "protocol"},
-	"mutate/mutatetest": {"mutate", "protocol"},
-	"internal/rpccount": {},
-	"internal/apitest":  {"protocol"},
-	"internal/emulator": {},
-	"internal/load":     {"internal/replica", "protocol"},
-	"internal/replica":  {"protocol"},
+	"engine/fsck":        {"engine", "mutate", "protocol"},
+	"storetest":          {"engine", "engine/fsck", "mutate", "protocol"},
+	"memory":             {"engine", "engine/fsck", "protocol"},
+	"firestore":          {"engine", "engine/fsck", "protocol"},
+	"mutate/mutatetest":  {"mutate", "protocol"},
+	"internal/rpccount":  {},
+	"internal/apitest":   {"protocol"},
+	"internal/emulator":  {},
+	"internal/load":      {"internal/replica", "protocol"},
+	"internal/replica":   {"protocol"},
+	"internal/tokentest": {},
 	"internal/sim": {
 		"engine", "engine/fsck", "internal/replica", "memory", "mutate", "protocol",
 	},
 	"test/bench": {
 		"chat", "engine", "firestore", "internal/emulator", "internal/rpccount", "protocol",
 	},
-	"web":      {},
-	"chat":     {"mutate", "protocol"},
-	"auth":     {"protocol"},
-	"poke":     {"protocol"},
-	"handlers": {"auth", "engine", "mutate", "poke", "protocol"},
+	"web":         {},
+	"chat":        {"mutate", "protocol"},
+	"auth":        {"protocol"},
+	"auth/token":  {"auth"},
+	"auth/ticket": {"auth", "protocol"},
+	"poke":        {"protocol"},
+	"handlers":    {"auth", "engine", "mutate", "poke", "protocol"},
 	"server": {
 		"auth", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol", "web",
 	},
@@ -62,16 +65,19 @@ var onlyIn = map[string][]string{
 	"cloud.google.com/go/firestore": {"firestore", "internal/rpccount", "test/bench"},
 	"net/http": {
 		"web", "handlers", "server", ".", "internal/emulator", "internal/apitest", "internal/load", "test/bench",
+		"auth/token", "internal/tokentest",
 	},
 	"testing": {
 		"storetest", "internal/apitest", "mutate/mutatetest", "internal/emulator/emulatortest",
-		"internal/sim",
+		"internal/sim", "internal/tokentest",
 	},
+	"github.com/go-jose/go-jose": {"auth/token", "internal/tokentest"},
+	"github.com/coreos/go-oidc":  {"auth/token"},
 	"github.com/alecthomas/kong": {"server", "cmd/replifire", "cmd/hammer"},
 }
 
 // standardOnly import nothing but the standard library and this module.
-var standardOnly = []string{"protocol", "mutate", "auth", "poke"}
+var standardOnly = []string{"protocol", "mutate", "auth", "auth/ticket", "poke"}
 
 func TestImportDirections(t *testing.T) {
 	t.Parallel()

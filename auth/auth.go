@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/replifire/replifire/protocol"
 )
@@ -18,14 +19,22 @@ var (
 	// ErrForbidden: the principal is known and may not do this. It MUST say the
 	// same of a space that does not exist as of one that is somebody else's.
 	ErrForbidden = errors.New("not allowed")
+	// ErrUnavailable: whether the token is valid cannot be told now, for example
+	// because the issuer's keys cannot be had. The same token may be valid later.
+	ErrUnavailable = errors.New("cannot tell now who this is")
 )
 
 // Principal is who makes a request.
 type Principal struct {
 	// UserID is stable and unique, "" for everybody who is not signed in.
 	UserID string
-	// Claims is the JSON object of the token's claims, nil where there is none.
+	// Claims is the JSON object of the token's claims, nil where there is none. No
+	// object in it has two members of one name, but names differ by case: who reads
+	// it with a parser that does not look at case may read another claim.
 	Claims json.RawMessage
+	// Expires is when the token ends, after which a stream that was opened with it
+	// must end too. Zero: never.
+	Expires time.Time
 }
 
 // Authenticator tells principals by what they show. Implementations MUST be safe
@@ -33,8 +42,8 @@ type Principal struct {
 type Authenticator interface {
 	// Authenticate is given the Authorization header's value as it was sent: with
 	// or without a scheme ("Bearer "), since Replicache adds none, and empty when
-	// there is none. It fails with ErrUnauthenticated, or with any other error when
-	// it cannot tell, which is no fault of the client's.
+	// there is none. It fails with ErrUnauthenticated, or when it cannot tell with
+	// ErrUnavailable or any other error, which is no fault of the client's.
 	Authenticate(ctx context.Context, authorization string) (Principal, error)
 }
 
