@@ -28,6 +28,7 @@ var directions = map[string][]string{
 	"memory":            {"engine", "engine/fsck", "protocol"},
 	"firestore":         {"engine", "engine/fsck", "protocol"},
 	"mutate/mutatetest": {"mutate", "protocol"},
+	"internal/faultrpc": {},
 	"internal/rpccount": {},
 	"internal/apitest":  {"protocol"},
 	"internal/emulator": {},
