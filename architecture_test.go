@@ -29,6 +29,8 @@ var directions = map[string][]string{
 	"firestore":         {"engine", "engine/fsck", "protocol"},
 	"mutate/mutatetest": {"mutate", "protocol"},
 	"internal/faultrpc": {},
+	"internal/faulttcp": {},
+	"internal/history":  {"internal/load", "internal/replica", "protocol"},
 	"internal/rpccount": {},
 	"internal/apitest":  {"protocol"},
 	"internal/emulator": {},
