@@ -93,6 +93,15 @@ func TestGoodHistory(t *testing.T) {
 	}
 }
 
+// TestMembersInAnyOrder: views are compared as values.
+func TestMembersInAnyOrder(t *testing.T) {
+	t.Parallel()
+	const one, other = `{"from":"x","content":"r-c2.1","order":1}`, `{"order":1.0, "from":"x","content":"r-c2.1"}`
+	if broken, _ := judge(t, strings.Replace(good, one, other, 1)); len(broken) > 0 {
+		t.Errorf("it breaks %v", broken)
+	}
+}
+
 func TestPlantedBugs(t *testing.T) {
 	t.Parallel()
 	const (

@@ -87,7 +87,7 @@ type tab struct {
 	acked  int64
 	asked  map[protocol.ClientID]int64 // what was acknowledged when its pull began
 	cookie protocol.Cookie
-	view   map[string]string // the text of the values
+	view   map[string]string // normal texts of the values
 	digest digest
 	lmids  map[protocol.ClientID]int64
 	models map[protocol.ClientID]*model
@@ -212,13 +212,26 @@ func (t *tab) apply(patch []protocol.PatchOperation) (changed []string) {
 			}
 		}
 		if op.Op == protocol.OpPut {
-			t.view[op.Key] = string(op.Value)
+			value := normal(op.Value)
+			t.view[op.Key] = value
 			t.digest.entries++
-			t.digest.sum += hash(op.Key, string(op.Value))
+			t.digest.sum += hash(op.Key, value)
 		}
 		changed = append(changed, op.Key)
 	}
 	return changed
+}
+
+// normal is the text of a JSON value, the same for objects whose members are in another
+// order: a server may keep them in any.
+func normal(value json.RawMessage) string {
+	var v any
+	if json.Unmarshal(value, &v) == nil {
+		if text, err := json.Marshal(v); err == nil {
+			return string(text)
+		}
+	}
+	return string(value)
 }
 
 func hash(texts ...string) uint64 {
