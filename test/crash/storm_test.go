@@ -42,16 +42,42 @@ func lost() []codes.Code {
 	}
 }
 
+// stormRound is how many outcomes a round has at most: the emulator keeps old versions.
+const stormRound = 10_000
+
 // TestStorm: two processes, clients that mutate and resend, and of the commits every
 // second one is applied and then said to have failed.
 func TestStorm(t *testing.T) {
 	t.Parallel()
-	project := emulatortest.Project(t)
 	started := time.Now()
+	over := func() bool { return *forFlag > 0 && time.Since(started) > *forFlag }
+	counts := map[faultrpc.Kind]int{}
+	for n := uint64(0); counts[faultrpc.FailAfter] < *outcomesFlag && !over() && !t.Failed(); n++ {
+		most := min(stormRound, *outcomesFlag-counts[faultrpc.FailAfter])
+		for kind, times := range stormOnce(t, *seedFlag+2*n, most, over) {
+			counts[kind] += times
+		}
+	}
+	result := fmt.Sprintf("%d unknown outcomes, %d failed before, %d delays: 0 double effects",
+		counts[faultrpc.FailAfter], counts[faultrpc.FailBefore], counts[faultrpc.Delay])
+	if t.Failed() {
+		result = "FAILED"
+	}
+	t.Logf("row: | lost replies | %d unknown outcomes, %d clients, %d spaces, %v | "+
+		"`go test ./test/crash -run TestStorm -crash.outcomes=%d -crash.seed=%d` | %d | %s | %s |",
+		counts[faultrpc.FailAfter], stormSpaces*stormClients, stormSpaces, time.Since(started).Round(time.Second),
+		*outcomesFlag, *seedFlag, *seedFlag, time.Now().Format(time.DateOnly), result)
+}
+
+// stormOnce is a round on a project of its own, and says what was injected.
+func stormOnce(t *testing.T, seed uint64, outcomes int, over func() bool) map[faultrpc.Kind]int {
+	t.Helper()
+	project := emulatortest.Project(t)
+	defer emulatortest.Wipe(context.WithoutCancel(t.Context()), t, project)
 	var injectors []*faultrpc.Injector
 	var processes []*process
 	for n := range 2 {
-		i := faultrpc.New(*seedFlag+uint64(n),
+		i := faultrpc.New(seed+uint64(n),
 			faultrpc.Rule{Method: "Commit", Kind: faultrpc.FailAfter, Percent: 50, Codes: lost()},
 			faultrpc.Rule{Method: "Commit", Kind: faultrpc.FailBefore, Percent: 5},
 			faultrpc.Rule{Method: "BatchGetDocuments", Kind: faultrpc.FailAfter, Percent: 1},
@@ -65,13 +91,13 @@ func TestStorm(t *testing.T) {
 		for _, i := range injectors {
 			n += i.Injected()[faultrpc.FailAfter]
 		}
-		return n >= *outcomesFlag || *forFlag > 0 && time.Since(started) > *forFlag
+		return n >= outcomes || over()
 	}
 	var wg sync.WaitGroup
 	storms := make([]*storm, stormSpaces)
 	for n := range storms {
 		storms[n] = &storm{
-			t: t, space: protocol.SpaceID(fmt.Sprintf("s%d", n)), processes: processes, enough: enough,
+			t: t, seed: seed, space: protocol.SpaceID(fmt.Sprintf("s%d", n)), processes: processes, enough: enough,
 			clients: make([]*replica.Client, stormClients),
 		}
 		for c := range stormClients {
@@ -92,12 +118,13 @@ func TestStorm(t *testing.T) {
 		}
 		_ = p.run(t, func(context.Context) error { return nil })
 	}
-	t.Logf("seed %d: injected %v in %v", *seedFlag, counts, time.Since(started).Round(time.Second))
+	return counts
 }
 
 // storm is one space in the storm.
 type storm struct {
 	t         *testing.T
+	seed      uint64
 	space     protocol.SpaceID
 	processes []*process
 	enough    func() bool
@@ -110,7 +137,7 @@ func (s *storm) client(ctx context.Context, n int) {
 		protocol.ClientID(fmt.Sprintf("%s-c%d", s.space, n)), protocol.ClientGroupID(fmt.Sprintf("%s-g%d", s.space, n/2)),
 	)
 	s.clients[n] = c
-	chance := rand.New(rand.NewPCG(*seedFlag, uint64(n)))
+	chance := rand.New(rand.NewPCG(s.seed, uint64(n)))
 	for !s.enough() && !s.t.Failed() {
 		p := s.processes[(n+chance.IntN(10)/9)%2]
 		mutateTimes(c, 1+chance.IntN(3))
