@@ -39,6 +39,8 @@ GOTESTFLAGS ?=
 BENCHFLAGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
+# About how long make soak takes. Its full sizes need some four hours.
+SOAK ?= 30m
 
 ##@ Everyday
 
@@ -113,6 +115,10 @@ race: ## Run the Go tests many times over, to find races.
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME.
 	.ci/fuzz $(FUZZTIME)
+
+.PHONY: soak
+soak: ## Run the simulation, lost replies, killed processes and stops for SOAK; SEED=N for the same again.
+	.ci/soak $(SOAK)
 
 .PHONY: bench
 bench: build ## Measure everything beside the raw limit, about 12 minutes; writes docs/performance.md.
