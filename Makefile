@@ -65,6 +65,9 @@ check: test lint vuln mod fuzz ## Run everything that CI runs.
 
 .PHONY: test-go
 test-go: ## Run the Go tests with the race detector.
+ifneq ($(NPM),)
+	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json # for test/robustness
+endif
 	@$(if $(RACE),,echo 'There is no C compiler, so the race detector is off.'; test "$${CI:-}" != true)
 	go test $(RACE) -shuffle=on -timeout=15m $(GOTESTFLAGS) ./...
 
@@ -118,6 +121,7 @@ fuzz: ## Fuzz each target for FUZZTIME.
 
 .PHONY: soak
 soak: ## Run the simulation, lost replies, killed processes and stops for SOAK; SEED=N for the same again.
+	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json
 	.ci/soak $(SOAK)
 
 .PHONY: bench

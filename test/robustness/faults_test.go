@@ -64,6 +64,7 @@ const templates = `[
 // sums is what the rounds have seen together.
 type sums struct {
 	history.Counts
+	visitors                              visitors
 	rounds, caught, histories, operations int
 	faults                                map[string]int
 }
@@ -93,9 +94,11 @@ func TestFaults(t *testing.T) { //nolint:tparallel // a round takes all that the
 		}
 	}
 	result := fmt.Sprintf("%s pushes, %s of them with unknown outcome, %s pulls; %d kills -9 with pushes under way; "+
-		"faults %v; %s histories of %s operations linearizable; 0 lost, duplicated, divergent, stuck",
+		"faults %v; %s histories of %s operations linearizable; "+
+		"%d real Replicache clients with %s mutations; 0 lost, duplicated, divergent, stuck",
 		thousands(total.Pushes), thousands(total.Unknown), thousands(total.Pulls), total.caught, total.faults,
-		thousands(total.histories), thousands(total.operations))
+		thousands(total.histories), thousands(total.operations),
+		total.visitors.Clients, thousands(total.visitors.Mutations))
 	if t.Failed() {
 		result = "FAILED"
 	}
@@ -140,7 +143,11 @@ func round(t *testing.T, bins []string, host string, seed uint64, total *sums) {
 	path, recorder := record(t, seed)
 	n := newNemesis(servers, recorder, seed)
 	duration := time.Duration(float64(*roundFlag) / *rateFlag * float64(time.Second))
+	var seen visitors
+	var wg sync.WaitGroup
+	wg.Go(func() { seen = visit(t.Context(), t, servers, seed, duration.Seconds()) })
 	report := n.under(t, seed, duration+time.Second, n.run)
+	wg.Wait()
 	for _, s := range servers {
 		s.stop()
 	}
@@ -155,6 +162,11 @@ func round(t *testing.T, bins []string, host string, seed uint64, total *sums) {
 	for i := range spaces {
 		storetest.MustFsck(t, store, spaceName(i))
 	}
+	if seen.Clients > 0 {
+		storetest.MustFsck(t, store, visitorSpace)
+	}
+	total.visitors.Clients += seen.Clients
+	total.visitors.Mutations += seen.Mutations
 	if n.caught < *killsFlag {
 		t.Errorf("%d kills met pushes under way, want %d: the round is too short", n.caught, *killsFlag)
 	}
