@@ -238,22 +238,25 @@ func TestSameSeedSameFaults(t *testing.T) {
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		k     int
-		after bool
-		want  int64
-		calls int
+		k         int
+		moment    faultrpc.Moment
+		want      int64
+		calls     int
+		delivered int64
 	}{
-		"before the first":  {1, false, 0, 1},
-		"after the first":   {1, true, 1, 1},
-		"before the second": {2, false, 1, 2},
-		"after the second":  {2, true, 2, 2},
-		"never":             {9, false, 4, 4},
+		"before the first":  {1, faultrpc.Before, 0, 1, 0},
+		"after the first":   {1, faultrpc.After, 1, 1, 1},
+		"later the first":   {1, faultrpc.Later, 0, 1, 1},
+		"before the second": {2, faultrpc.Before, 1, 2, 1},
+		"after the second":  {2, faultrpc.After, 2, 2, 2},
+		"later the second":  {2, faultrpc.Later, 1, 2, 2},
+		"never":             {9, faultrpc.Before, 4, 4, 4},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			project, i := emulatortest.Project(t), faultrpc.New(0)
-			i.CrashAt(test.k, test.after)
+			i.CrashAt(test.k, test.moment)
 			c := dial(t, project, i)
 			var errs []error
 			for range 4 {
@@ -266,6 +269,17 @@ func TestCrash(t *testing.T) {
 			}
 			if got := stored(t, project); got != test.want || len(i.Calls()) != test.calls {
 				t.Errorf("n = %d after %v, want %d after %d calls", got, i.Calls(), test.want, test.calls)
+			}
+			conn, _, err := rpccount.Dial(emulatortest.Host(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := i.Deliver(t.Context(), conn); err != nil {
+				t.Errorf("Deliver = %v", err)
+			}
+			if got := stored(t, project); got != test.delivered {
+				t.Errorf("after Deliver n = %d, want %d", got, test.delivered)
 			}
 			select {
 			case <-i.Crashed():
@@ -282,7 +296,7 @@ func TestCrash(t *testing.T) {
 func TestCrashOfAStream(t *testing.T) {
 	t.Parallel()
 	i := faultrpc.New(0)
-	i.CrashAt(1, true)
+	i.CrashAt(1, faultrpc.After)
 	c := dial(t, emulatortest.Project(t), i)
 	if n, err := read(t, c); n != 0 || status.Code(err) != codes.PermissionDenied {
 		t.Errorf("%d documents, then %v, want none", n, err)

@@ -1,6 +1,7 @@
 package faultrpc
 
 import (
+	"context"
 	"maps"
 	"path"
 	"slices"
@@ -15,6 +16,20 @@ import (
 // not try again after this code.
 var errCrashed = status.Error(codes.PermissionDenied, "injected: the process is dead")
 
+// Moment is when a process dies, seen from one of its calls.
+type Moment string
+
+// The moments of CrashAt.
+const (
+	// Before: the call was not sent.
+	Before Moment = "before"
+	// After: the call was sent and answered.
+	After Moment = "after"
+	// Later: the call was sent and is still on its way: it arrives when Deliver says so. A
+	// stream that was still on its way never arrives.
+	Later Moment = "later"
+)
+
 // Injector breaks the RPCs of the connections that are dialed with its DialOptions. It
 // is safe for concurrent use.
 type Injector struct {
@@ -26,7 +41,8 @@ type Injector struct {
 	of       map[string]int // calls by method
 	injected map[Kind]int
 	crashAt  int // a call, from 1; 0: never
-	after    bool
+	moment   Moment
+	late     func(context.Context, *grpc.ClientConn) error // what is on its way
 	crashed  chan struct{}
 	dead     bool
 }
@@ -39,12 +55,25 @@ func New(seed uint64, rules ...Rule) *Injector {
 	}
 }
 
-// CrashAt has the process die at its k-th call from now on, counted from 1: before
-// that call is sent, or after it was answered. It must be set before the calls begin.
-func (i *Injector) CrashAt(k int, after bool) {
+// CrashAt has the process die at its k-th call from now on, counted from 1. It must be
+// set before the calls begin.
+func (i *Injector) CrashAt(k int, m Moment) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.crashAt, i.after = len(i.calls)+k, after
+	i.crashAt, i.moment = len(i.calls)+k, m
+}
+
+// Deliver lets the call arrive that was on its way when the process died, over another
+// connection, and returns what it is answered: nil if there is no such call.
+func (i *Injector) Deliver(ctx context.Context, conn *grpc.ClientConn) error {
+	i.mu.Lock()
+	late := i.late
+	i.late = nil
+	i.mu.Unlock()
+	if late == nil {
+		return nil
+	}
+	return late(ctx, conn)
 }
 
 // Crashed is closed when the crash has happened.
@@ -83,8 +112,8 @@ func (i *Injector) DialOptions() []grpc.DialOption {
 type verdict struct {
 	fault fault
 	met   bool
-	// dies: the process dies at this call.
-	dies bool
+	// dies is when the process dies at this call, "" if it does not.
+	dies Moment
 }
 
 // next counts a call and decides about it.
@@ -98,10 +127,10 @@ func (i *Injector) next(method string) (verdict, error) {
 	i.calls = append(i.calls, method)
 	i.of[method]++
 	if i.crashAt == len(i.calls) {
-		if !i.after {
+		if i.moment == Before {
 			return verdict{}, i.die()
 		}
-		return verdict{dies: true}, nil
+		return verdict{dies: i.moment}, nil
 	}
 	f, met := draw(i.seed, i.rules, method, i.of[method])
 	return verdict{fault: f, met: met}, nil
@@ -119,6 +148,14 @@ func (i *Injector) die() error {
 func (i *Injector) crash() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	return i.die()
+}
+
+// crashLater dies and keeps a call for Deliver.
+func (i *Injector) crashLater(method string, req, reply any) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.late = func(ctx context.Context, conn *grpc.ClientConn) error { return conn.Invoke(ctx, method, req, reply) }
 	return i.die()
 }
 

@@ -15,6 +15,9 @@ func (i *Injector) unary(
 	if err != nil {
 		return err
 	}
+	if v.dies == Later {
+		return i.crashLater(method, req, reply)
+	}
 	if v.met {
 		if err := i.hold(ctx, v.fault); err != nil {
 			return err
@@ -22,7 +25,7 @@ func (i *Injector) unary(
 	}
 	err = invoke(ctx, method, req, reply, conn, opts...)
 	switch {
-	case v.dies:
+	case v.dies == After:
 		return i.crash()
 	case err == nil && v.met && v.fault.kind == FailAfter:
 		i.count(FailAfter)
@@ -60,6 +63,9 @@ func (i *Injector) stream(
 	v, err := i.next(method)
 	if err != nil {
 		return nil, err
+	}
+	if v.dies == Later {
+		return nil, i.crash()
 	}
 	if v.met {
 		if err := i.hold(ctx, v.fault); err != nil {
@@ -105,7 +111,7 @@ func (s *brokenStream) receive(m any) error {
 	err := s.ClientStream.RecvMsg(m)
 	f := s.verdict.fault
 	switch {
-	case s.verdict.dies:
+	case s.verdict.dies == After:
 		return s.injector.crash()
 	case s.verdict.met && err == nil && f.cuts(s.seen):
 		s.injector.count(f.kind)

@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"testing"
 
+	gcfirestore "cloud.google.com/go/firestore"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/api/option"
 
 	"github.com/replifire/replifire/engine"
-	"github.com/replifire/replifire/engine/fsck"
 	"github.com/replifire/replifire/internal/emulator/emulatortest"
 	"github.com/replifire/replifire/internal/faultrpc"
 	"github.com/replifire/replifire/internal/replica"
+	"github.com/replifire/replifire/internal/rpccount"
 	"github.com/replifire/replifire/storetest"
 )
 
@@ -20,25 +22,33 @@ const maxPoints = 60
 
 // point is a moment at which a process dies.
 type point struct {
-	call  int
-	after bool
+	call   int
+	moment faultrpc.Moment
+	// stale: what is on its way arrives only when the next process has done it all again.
+	stale bool
 }
 
 func (p point) String() string {
-	if p.after {
-		return fmt.Sprintf("after call %d", p.call)
+	if p.stale {
+		return fmt.Sprintf("much %s call %d", p.moment, p.call)
 	}
-	return fmt.Sprintf("before call %d", p.call)
+	return fmt.Sprintf("%s call %d", p.moment, p.call)
 }
 
 // everyPoint tries all points of a run, which reports whether its process died: the
 // last point is the one that it did not live to see.
 func everyPoint(t *testing.T, run func(*testing.T, point) bool) {
 	t.Helper()
-	for _, after := range []bool{false, true} {
+	for _, p := range []point{
+		{moment: faultrpc.Before},
+		{moment: faultrpc.After},
+		{moment: faultrpc.Later},
+		{moment: faultrpc.Later, stale: true},
+	} {
 		points := 0
 		for call := 1; call <= maxPoints; call++ {
-			p, died := point{call, after}, false
+			died := false
+			p.call = call
 			t.Run(p.String(), func(t *testing.T) { died = run(t, p) })
 			if !died {
 				break
@@ -46,9 +56,9 @@ func everyPoint(t *testing.T, run func(*testing.T, point) bool) {
 			points++
 		}
 		if points < 2 || points == maxPoints {
-			t.Errorf("%d points with after = %t: that cannot be all", points, after)
+			t.Errorf("only %d points before %v", points, p)
 		}
-		t.Logf("%d points with after = %t", points, after)
+		t.Logf("%d points, the next would be %v", points, p)
 	}
 }
 
@@ -82,7 +92,7 @@ func crashPush(t *testing.T, p point, n int, warm bool) (died bool) {
 				t.Fatal(err)
 			}
 		}
-		first.injector.CrashAt(p.call, p.after)
+		first.injector.CrashAt(p.call, p.moment)
 		mutateTimes(c, n)
 		return push(ctx, first.Engine, space, c.PushRequest())
 	})
@@ -94,7 +104,14 @@ func crashPush(t *testing.T, p point, n int, warm bool) (died bool) {
 	last := c.Pending()[len(c.Pending())-1].ID
 	_ = next.run(t, func(ctx context.Context) error {
 		checkPrefix(ctx, t, next.Engine, c, err == nil)
+		if !p.stale {
+			deliver(ctx, t, first.injector)
+		}
 		resend(ctx, t, next.Engine, c)
+		deliver(ctx, t, first.injector)
+		if err := pull(ctx, next.Engine, space, c); err != nil {
+			t.Error(err)
+		}
 		if c.Confirmed() != last || len(c.Pending()) > 0 {
 			t.Errorf("confirmed up to %d, want %d", c.Confirmed(), last)
 		}
@@ -106,6 +123,20 @@ func crashPush(t *testing.T, p point, n int, warm bool) (died bool) {
 		t.Logf("push = %v, last calls of the first process: %s", err, short(first.injector.Calls()))
 	}
 	return first.crashed()
+}
+
+// deliver lets arrive what a dead process has sent, which the next one did not see when it
+// pulled. It may be refused.
+func deliver(ctx context.Context, t *testing.T, i *faultrpc.Injector) {
+	t.Helper()
+	conn, _, err := rpccount.Dial(emulatortest.Host(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := i.Deliver(ctx, conn); err != nil {
+		t.Logf("what was on its way is answered %v", err)
+	}
 }
 
 // checkPrefix pulls: what has been applied is all up to some mutation and nothing
@@ -157,7 +188,7 @@ func crashReset(t *testing.T, p point) (died bool) {
 	first := start(t, project, faultrpc.New(0))
 	err := first.run(t, func(ctx context.Context) error {
 		resend(ctx, t, first.Engine, c)
-		first.injector.CrashAt(p.call, p.after)
+		first.injector.CrashAt(p.call, p.moment)
 		_, err := first.Reset(ctx, space)
 		return err
 	})
@@ -168,15 +199,20 @@ func crashReset(t *testing.T, p point) (died bool) {
 	next := start(t, project, faultrpc.New(0))
 	_ = next.run(t, func(ctx context.Context) error {
 		checkReset(ctx, t, next.Engine, c, err == nil)
+		if !p.stale {
+			deliver(ctx, t, first.injector)
+			checkReset(ctx, t, next.Engine, c, err == nil)
+		}
 		storetest.MustFsck(t, next.store, space)
 		if _, err := next.Reset(ctx, space); err != nil {
 			t.Fatal(err)
 		}
+		deliver(ctx, t, first.injector)
 		if err := push(ctx, next.Engine, space, c.PushRequestOf(old)); err != nil {
 			t.Fatal(err)
 		}
 		checkReset(ctx, t, next.Engine, c, true)
-		checkPurged(ctx, t, next)
+		checkPurged(ctx, t, next, project)
 		return nil
 	})
 	return first.crashed()
@@ -203,14 +239,24 @@ func checkReset(
 }
 
 // checkPurged: once a process that did a reset has ended its work, nothing is left of
-// what was before. The store is asked that purged: the emulator shows it to others late.
-func checkPurged(ctx context.Context, t *testing.T, p *process) {
+// what was before. The database itself is asked: on the emulator a store sees late what
+// another process has purged (firestore/emulator.go).
+func checkPurged(ctx context.Context, t *testing.T, p *process, project string) {
 	t.Helper()
 	if err := p.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	report, err := fsck.Check(ctx, p.store, space)
-	if err != nil || !report.OK() || report.Entries+report.Tombstones > 0 {
-		t.Errorf("fsck = %v, %v, want no entries", report, err)
+	conn, _, err := rpccount.Dial(emulatortest.Host(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := gcfirestore.NewClient(ctx, project, option.WithGRPCConn(conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	entries := client.Collection("spaces").Doc(string(space)).Collection("entries")
+	if left, err := entries.Documents(ctx).GetAll(); err != nil || len(left) > 0 {
+		t.Errorf("%d entries are left (%v)", len(left), err)
 	}
 }
