@@ -160,7 +160,7 @@ func (n *nemesis) killBoth(context.Context, int) {
 }
 
 func (n *nemesis) restart(ctx context.Context, i int) {
-	n.servers[i].stop()
+	n.servers[i].stop(false)
 	n.absence(ctx, i)
 }
 
@@ -169,7 +169,7 @@ func (n *nemesis) restart(ctx context.Context, i int) {
 func (n *nemesis) roll(context.Context, int) {
 	for i, s := range n.servers {
 		s.front.SetTargets(n.servers[(i+1)%len(n.servers)].address)
-		s.stop()
+		s.stop(false)
 		s.start()
 		s.front.SetTargets(s.address)
 	}

@@ -85,8 +85,7 @@ func (r *router) route(to *server) int64 {
 
 // TestGracefulStops: a server that is told to stop answers every push that it has, with
 // success, and ends with code 0 before it would be killed.
-func TestGracefulStops(t *testing.T) {
-	t.Parallel()
+func TestGracefulStops(t *testing.T) { //nolint:paralleltest // it takes all that the machine has
 	host, project := emulatortest.Host(t), emulatortest.Project(t)
 	bins := []string{build(t, "one")}
 	servers := []*server{newServer(t, bins, project, host), newServer(t, bins, project, host)}
@@ -114,7 +113,7 @@ func TestGracefulStops(t *testing.T) {
 		r.route(next)
 		time.Sleep(20 * time.Millisecond) // what is connected is accepted
 		caught += r.flying[old].Load()
-		old.stop()
+		old.stop(true)
 		old.start()
 	}
 	cancel()
