@@ -43,6 +43,8 @@ GOTESTFLAGS ?=
 BENCHFLAGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
+# About how long make soak takes. Its full sizes need some four hours.
+SOAK ?= 30m
 
 ##@ Everyday
 
@@ -67,6 +69,9 @@ check: test lint shell vuln mod licences sbom fuzz ## Run everything that CI run
 
 .PHONY: test-go
 test-go: ## Run the Go tests with the race detector.
+ifneq ($(NPM),)
+	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json # for test/robustness
+endif
 	@$(if $(RACE),,echo 'There is no C compiler, so the race detector is off.'; test "$${CI:-}" != true)
 	go test $(RACE) -shuffle=on -timeout=15m $(GOTESTFLAGS) ./...
 
@@ -118,6 +123,11 @@ race: ## Run the Go tests many times over, to find races.
 fuzz: ## Fuzz each target for FUZZTIME.
 	.ci/fuzz $(FUZZTIME)
 
+.PHONY: soak
+soak: ## Run the simulation, lost replies, killed processes and stops for SOAK; SEED=N for the same again.
+	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json
+	.ci/soak $(SOAK)
+
 .PHONY: bench
 bench: build ## Measure everything beside the raw limit, about 12 minutes; writes docs/performance.md.
 	go run ./test/bench -bin $(BIN) $(BENCHFLAGS)
@@ -156,7 +166,7 @@ licences: $(LICENCES) ## Check the licences of everything that ships against .ci
 	.ci/licences $(LICENCES)
 
 # The scripts that a person or CI runs; the page's and the tests' are Node's.
-SCRIPTS := .ci/fuzz .ci/licences .ci/run .ci/sbom .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
+SCRIPTS := .ci/fuzz .ci/licences .ci/run .ci/sbom .ci/soak .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
 
 .PHONY: shell
 shell: ## Look for mistakes in the shell scripts.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,25 +84,28 @@ func (c *client) loop(ctx context.Context, signalled <-chan struct{}, send func(
 
 // push sends everything that is pending, and reports whether the client is content.
 func (c *client) push(ctx context.Context) bool {
-	state, last, body := c.beginPush()
+	state, pending, body := c.beginPush()
 	if body == nil {
 		return true
 	}
-	answer, ok := c.post(ctx, kindPush, body)
-	return c.endPush(state, last, answer, ok)
+	x := Exchange{Push: true, Mutations: pending, Begins: true}
+	c.record(state, x)
+	x.Answer, x.OK = c.post(ctx, kindPush, body)
+	x.Begins = false
+	c.record(state, x)
+	return c.endPush(state, pending[len(pending)-1].ID, x.Answer, x.OK)
 }
 
-func (c *client) beginPush() (state *replica.Client, last int64, body []byte) {
+func (c *client) beginPush() (state *replica.Client, pending []replica.Mutation, body []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	body = c.state.PushRequest()
 	if body == nil {
-		return nil, 0, nil
+		return nil, nil, nil
 	}
-	pending := c.state.Pending()
-	last = pending[len(pending)-1].ID
-	c.ledger.sent, c.pushing = max(c.ledger.sent, last), true
-	return c.state, last, body
+	pending = slices.Clip(c.state.Pending()) // what is appended to it goes elsewhere
+	c.ledger.sent, c.pushing = max(c.ledger.sent, pending[len(pending)-1].ID), true
+	return c.state, pending, body
 }
 
 // endPush takes the answer to a push of everything up to an id.
@@ -150,22 +154,28 @@ func (c *client) pullOnce(ctx context.Context) (outcome replica.Outcome, ok bool
 	c.mu.Lock()
 	state, asked, body := c.state, c.state.Cookie(), c.state.PullRequest()
 	c.mu.Unlock()
-	answer, ok := c.post(ctx, kindPull, body)
-	if !ok {
-		return replica.Refused, false
+	x := Exchange{Asked: asked, Begins: true}
+	c.record(state, x)
+	x.Answer, x.OK = c.post(ctx, kindPull, body)
+	x.Begins, x.Outcome = false, replica.Refused
+	defer func() { c.record(state, x) }()
+	if !x.OK {
+		return x.Outcome, false
 	}
-	answer = rewrite(answer, c.run.config.View, c.run.hashes)
+	answer := rewrite(x.Answer, c.run.config.View, c.run.hashes)
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	x.Outcome = replica.Dropped
 	if c.state != state {
-		return replica.Dropped, true // a push has told that this state is lost
+		return x.Outcome, true // a push has told that this state is lost
 	}
-	return c.apply(asked, answer, now)
+	x.Outcome, x.Err = c.state.Apply(asked, answer)
+	return c.applied(x.Outcome, x.Err, now)
 }
 
-func (c *client) apply(asked json.RawMessage, answer []byte, now time.Time) (replica.Outcome, bool) {
-	outcome, err := c.state.Apply(asked, answer)
+// applied goes on from what the state made of an answer.
+func (c *client) applied(outcome replica.Outcome, err error, now time.Time) (replica.Outcome, bool) {
 	if err != nil {
 		c.run.refused(c.state.ID(), err)
 		return outcome, false

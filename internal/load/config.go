@@ -112,6 +112,11 @@ type Config struct {
 	// same again. Ids are new in each run: a server remembers them.
 	Seed uint64
 
+	// Record is called when a push or a pull of a client begins and when it has ended, for
+	// each client's pulls, and for its pushes, in the order of what happened; concurrently
+	// for different clients. Nil: nobody wants to know.
+	Record func(Exchange)
+
 	// Live receives a line of figures every LiveEvery, 0: a second. Nil: none.
 	Live      io.Writer
 	LiveEvery time.Duration

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/replifire/replifire/internal/load"
+	"github.com/replifire/replifire/internal/replica"
+	"github.com/replifire/replifire/protocol"
 )
 
 // TestRunConverges has every kind of run against the real service.
@@ -46,6 +49,49 @@ func TestRunConverges(t *testing.T) {
 			checkSpaces(t, r, c)
 			checkFigures(t, r)
 		})
+	}
+}
+
+// TestRecord: whatever begins ends, and the record has all that was sent and applied.
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	type key struct {
+		client protocol.ClientID
+		push   bool
+	}
+	var mu sync.Mutex
+	under := map[key]bool{}
+	last := map[protocol.ClientID]int64{}
+	applied := 0
+	r := run(t, load.Config{
+		URLs: []string{serve(t, newService(t))}, Clients: 4, Pending: 3,
+		Record: func(x load.Exchange) {
+			mu.Lock()
+			defer mu.Unlock()
+			k := key{x.Client, x.Push}
+			if under[k] == x.Begins {
+				t.Errorf("%+v: begins %t twice", k, x.Begins)
+			}
+			under[k] = x.Begins
+			for _, m := range x.Mutations {
+				last[x.Client] = max(last[x.Client], m.ID)
+			}
+			if !x.Begins && !x.Push && x.OK && x.Outcome == replica.Applied && len(x.Answer) > 0 {
+				applied++
+			}
+		},
+	})
+	var sent int64
+	for _, n := range last {
+		sent += n
+	}
+	if sent != r.Mutations.Issued || applied == 0 {
+		t.Errorf("recorded %d mutations and %d pulls, issued %d", sent, applied, r.Mutations.Issued)
+	}
+	for k, open := range under {
+		if open {
+			t.Errorf("%+v never ended", k)
+		}
 	}
 }
 

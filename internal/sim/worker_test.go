@@ -152,6 +152,12 @@ func TestSoak(t *testing.T) { //nolint:paralleltest // one processor, one run at
 		t.Fatal(err)
 	}
 	fmt.Println(strings.TrimSpace(string(raw)))
+	result := "0 violations"
+	if all.Violation != "" {
+		result = "FAILED: " + all.Violation
+	}
+	fmt.Printf("row: | simulation | %v | `go test ./internal/sim -run TestSoak -sim.duration=%v -sim.start=%d` | "+
+		"%d | %s | %s |\n", all, *durationFlag, *startFlag, *startFlag, time.Now().Format(time.DateOnly), result)
 	if all.Violation != "" {
 		t.Errorf("%s\nagain: go test ./internal/sim -run TestReplay -sim.seed=%d", all.Violation, all.Failed)
 	}

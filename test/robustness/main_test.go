@@ -1,0 +1,9 @@
+package robustness_test
+
+import (
+	"testing"
+
+	"github.com/replifire/replifire/internal/emulator/emulatortest"
+)
+
+func TestMain(m *testing.M) { emulatortest.Main(m) }

@@ -1,0 +1,183 @@
+package robustness_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/replifire/replifire/internal/faulttcp"
+	"github.com/replifire/replifire/internal/history"
+)
+
+// nemesis does things to the servers, one after another, by a seed.
+type nemesis struct {
+	servers  []*server
+	chance   *rand.Rand
+	recorder *history.Recorder
+	// flying is how many pushes are under way at each server.
+	flying []*atomic.Int64
+
+	counts map[string]int
+	// caught is how many of the kills met at least one push under way.
+	caught int
+}
+
+func newNemesis(servers []*server, recorder *history.Recorder, seed uint64) *nemesis {
+	return &nemesis{
+		servers: servers, recorder: recorder, counts: map[string]int{},
+		chance: rand.New(rand.NewPCG(seed, 0)), flying: []*atomic.Int64{{}, {}},
+	}
+}
+
+// action is something that a nemesis does to server i.
+type action struct {
+	name string
+	do   func(*nemesis, context.Context, int)
+}
+
+// actions are all of them, but "kill", which comes in between.
+func actions() []action {
+	return []action{
+		{"SIGTERM", (*nemesis).restart},
+		{"SIGSTOP", (*nemesis).freeze},
+		{"kill both", (*nemesis).killBoth},
+		{"rolling restart", (*nemesis).roll},
+		front("front latency", func(c *rand.Rand) faulttcp.Trouble { return faulttcp.Trouble{Latency: millis(c, 100)} }),
+		front("front stall", func(*rand.Rand) faulttcp.Trouble { return faulttcp.Trouble{Stall: true} }),
+		front("front slow", func(*rand.Rand) faulttcp.Trouble { return faulttcp.Trouble{Slow: true} }),
+		front("front refuse", func(*rand.Rand) faulttcp.Trouble { return faulttcp.Trouble{Refuse: true} }),
+		front("front cut", func(c *rand.Rand) faulttcp.Trouble {
+			return faulttcp.Trouble{CutAfter: 1 + c.Int64N(2000)}
+		}),
+		{"front reset", func(n *nemesis, _ context.Context, i int) { n.servers[i].front.Reset() }},
+		back("back latency", func(c *rand.Rand) faulttcp.Trouble { return faulttcp.Trouble{Latency: millis(c, 100)} }),
+		back("back stall", func(*rand.Rand) faulttcp.Trouble { return faulttcp.Trouble{Stall: true} }),
+		back("back slow", func(*rand.Rand) faulttcp.Trouble { return faulttcp.Trouble{Slow: true} }),
+		back("back cut", func(c *rand.Rand) faulttcp.Trouble {
+			return faulttcp.Trouble{CutAfter: 1 + c.Int64N(2000)}
+		}),
+		{"back reset", func(n *nemesis, _ context.Context, i int) { n.servers[i].back.Reset() }},
+	}
+}
+
+func millis(c *rand.Rand, most int) time.Duration {
+	return time.Duration(1+c.IntN(most)) * time.Millisecond
+}
+
+// front is trouble between clients and server for a while.
+func front(name string, draw func(*rand.Rand) faulttcp.Trouble) action {
+	return trouble(name, draw, func(s *server) *faulttcp.Proxy { return s.front })
+}
+
+// back is trouble between server and emulator.
+func back(name string, draw func(*rand.Rand) faulttcp.Trouble) action {
+	return trouble(name, draw, func(s *server) *faulttcp.Proxy { return s.back })
+}
+
+func trouble(name string, draw func(*rand.Rand) faulttcp.Trouble, where func(*server) *faulttcp.Proxy) action {
+	return action{name, func(n *nemesis, ctx context.Context, i int) {
+		p := where(n.servers[i])
+		p.SetTrouble(draw(n.chance))
+		wait(ctx, millis(n.chance, 1000))
+		p.SetTrouble(faulttcp.Trouble{})
+	}}
+}
+
+// run does one thing after another until ctx ends; every second one is a kill while there
+// are kills left. In the end everything is healed.
+func (n *nemesis) run(ctx context.Context) {
+	all := actions()
+	for turn := 0; wait(ctx, millis(n.chance, 300)); turn++ {
+		if turn%len(all) == 0 {
+			n.chance.Shuffle(len(all), func(a, b int) { all[a], all[b] = all[b], all[a] })
+		}
+		n.act(ctx, all[turn%len(all)])
+		if n.caught < *killsFlag && ctx.Err() == nil {
+			n.act(ctx, action{"kill", (*nemesis).killOne})
+		}
+	}
+	n.recorder.Fault("all is well")
+}
+
+func (n *nemesis) act(ctx context.Context, a action) {
+	i := n.chance.IntN(len(n.servers))
+	n.recorder.Fault(fmt.Sprintf("%s %d", a.name, i))
+	n.counts[a.name]++
+	a.do(n, ctx, i)
+	n.recorder.Fault(a.name + " over")
+}
+
+// killOne kills a server with pushes under way, if any come soon, and starts it again,
+// with the network to the emulator late, so that what it sent arrives after its death.
+func (n *nemesis) killOne(ctx context.Context, i int) {
+	s := n.servers[i]
+	if n.chance.IntN(2) == 0 {
+		s.back.SetTrouble(faulttcp.Trouble{Latency: millis(n.chance, 50)})
+	}
+	n.awaitFlying(ctx, i)
+	if n.flying[i].Load() > 0 {
+		n.caught++
+	}
+	s.kill()
+	s.back.SetTrouble(faulttcp.Trouble{})
+	n.absence(ctx, i)
+}
+
+// absence leaves a server away for a while, with its clients sent to the other one or
+// nowhere, and starts it again.
+func (n *nemesis) absence(ctx context.Context, i int) {
+	s := n.servers[i]
+	if n.chance.IntN(2) == 0 {
+		s.front.SetTargets(n.servers[(i+1)%len(n.servers)].address)
+	}
+	wait(ctx, millis(n.chance, 300))
+	s.start()
+	s.front.SetTargets(s.address)
+}
+
+func (n *nemesis) awaitFlying(ctx context.Context, i int) {
+	for tries := 0; n.flying[i].Load() == 0 && tries < 1000; tries++ {
+		if !wait(ctx, time.Millisecond) {
+			return
+		}
+	}
+}
+
+func (n *nemesis) killBoth(context.Context, int) {
+	for _, s := range n.servers {
+		s.signal(syscall.SIGKILL)
+	}
+	for i, s := range n.servers {
+		if n.flying[i].Load() > 0 {
+			n.caught++
+		}
+		<-s.process.done
+		s.start()
+	}
+}
+
+func (n *nemesis) restart(ctx context.Context, i int) {
+	n.servers[i].stop(false)
+	n.absence(ctx, i)
+}
+
+// roll is a deployment: each server is replaced by the other build, while the other
+// takes its clients.
+func (n *nemesis) roll(context.Context, int) {
+	for i, s := range n.servers {
+		s.front.SetTargets(n.servers[(i+1)%len(n.servers)].address)
+		s.stop(false)
+		s.start()
+		s.front.SetTargets(s.address)
+	}
+}
+
+func (n *nemesis) freeze(ctx context.Context, i int) {
+	s := n.servers[i]
+	s.signal(syscall.SIGSTOP)
+	wait(ctx, millis(n.chance, 2000))
+	s.signal(syscall.SIGCONT)
+}
