@@ -49,9 +49,9 @@ var directions = map[string][]string{
 	"auth/token":  {"auth"},
 	"auth/ticket": {"auth", "protocol"},
 	"poke":        {"protocol"},
-	"handlers":    {"auth", "engine", "mutate", "poke", "protocol"},
+	"handlers":    {"auth", "auth/ticket", "engine", "mutate", "poke", "protocol"},
 	"server": {
-		"auth", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol", "web",
+		"auth", "auth/ticket", "auth/token", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol", "web",
 	},
 	"internal/emulator/cmd/with-emulator": {"internal/emulator", "internal/emulator/emulatortest"},
 	"internal/emulator/emulatortest":      {"internal/emulator"},

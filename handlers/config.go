@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/ticket"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/poke"
 	"github.com/replifire/replifire/protocol"
@@ -27,6 +28,9 @@ const (
 	DefaultHeartbeat = 20 * time.Second
 	// DefaultStreamLife is below the 60 minutes Cloud Run allows a request at most.
 	DefaultStreamLife = 55 * time.Minute
+	// DefaultRecheck ends a stream whose listener has lost the right within a minute,
+	// the time for asking the policy included.
+	DefaultRecheck = 30 * time.Second
 	// WriteTimeout is how long a client may take to accept one piece of an answer.
 	WriteTimeout = 10 * time.Second
 	// ReadyTimeout bounds the check behind GET /ready.
@@ -47,6 +51,10 @@ type Config struct {
 	Hub           *poke.Hub
 	Authenticator auth.Authenticator
 	Policy        auth.Policy
+	// Tickets are for clients that cannot send a header when they open a poke
+	// stream. Nil: tickets signed with a key of this Handler's own, which another
+	// instance does not know.
+	Tickets *ticket.Tickets
 
 	// Origins may use the API from a browser: each is compared as a whole with the
 	// Origin header. "*" stands for all of them and is for development mode only.
@@ -67,6 +75,9 @@ type Config struct {
 	// StreamLife is after what time a poke stream is ended at the latest. It may
 	// be a tenth shorter, so that streams begun together do not end together.
 	StreamLife time.Duration
+	// Recheck is how often the rights of a poke stream's listener are looked at
+	// again.
+	Recheck time.Duration
 
 	// Logger has one line for each request; nil: slog.Default. See NewLogger.
 	Logger *slog.Logger
@@ -79,6 +90,7 @@ func (c Config) withDefaults() Config {
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
 	c.Heartbeat = cmp.Or(c.Heartbeat, DefaultHeartbeat)
 	c.StreamLife = cmp.Or(c.StreamLife, DefaultStreamLife)
+	c.Recheck = cmp.Or(c.Recheck, DefaultRecheck)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Ready == nil {
 		c.Ready = func(context.Context) error { return nil }
@@ -91,7 +103,7 @@ func (c *Config) valid() error {
 	if c.Engine == nil || c.Hub == nil || c.Authenticator == nil || c.Policy == nil {
 		return errors.New("handlers: Engine, Hub, Authenticator and Policy must be set")
 	}
-	if c.MaxBodyBytes < 0 || c.Heartbeat < 0 || c.StreamLife < 0 {
+	if c.MaxBodyBytes < 0 || c.Heartbeat < 0 || c.StreamLife < 0 || c.Recheck < 0 {
 		return errors.New("handlers: limits must not be negative")
 	}
 	for _, o := range c.Origins {

@@ -44,6 +44,8 @@ var table = []struct {
 	refusal
 }{
 	{auth.ErrUnauthenticated, refusal{http.StatusUnauthorized, "unauthenticated", "A valid token is needed."}},
+	// It may wrap an error of a context, so it comes before those.
+	{auth.ErrUnavailable, unavailable},
 	{auth.ErrForbidden, refusal{http.StatusForbidden, "forbidden", "This is not allowed."}},
 	{engine.ErrForbidden, refusal{http.StatusForbidden, "forbidden", "This is not allowed."}},
 	{engine.ErrMutationGap, refusal{

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/engine"
 )
 
@@ -25,7 +26,8 @@ type exchange struct {
 	outer context.Context //nolint:containedctx // lives as long as the request
 
 	// caller is complete once admit or identify has succeeded.
-	caller engine.Caller
+	caller    engine.Caller
+	principal auth.Principal
 	// err is why the request was refused or cut off.
 	err error
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/ticket"
 )
 
 // Handler answers the requests of the service's clients. Make it with New. It
@@ -37,6 +38,13 @@ func New(c Config) (*Handler, error) {
 	if err := c.valid(); err != nil {
 		return nil, err
 	}
+	if c.Tickets == nil {
+		tickets, err := ticket.New([][]byte{ticket.RandomKey()}, nil)
+		if err != nil {
+			return nil, err
+		}
+		c.Tickets = tickets
+	}
 	h := &Handler{config: c, cors: newCORS(c.Origins), ready: readiness{check: c.Ready}}
 	push := &route{api: true, methods: map[string]endpoint{http.MethodPost: (*exchange).push}}
 	pull := &route{api: true, methods: map[string]endpoint{http.MethodPost: (*exchange).pull}}
@@ -47,8 +55,11 @@ func New(c Config) (*Handler, error) {
 		"/api/replicache-pull": pull,
 		"/api/replicache/poke": getRoute((*exchange).poke),
 		"/api/init":            initRoute(c.Dev),
-		"/health":              getRoute((*exchange).health),
-		"/ready":               getRoute((*exchange).readiness),
+		"/api/replicache/poke-ticket": {
+			api: true, methods: map[string]endpoint{http.MethodPost: (*exchange).pokeTicket},
+		},
+		"/health": getRoute((*exchange).health),
+		"/ready":  getRoute((*exchange).readiness),
 	}
 	if c.Page != nil {
 		h.page = getRoute((*exchange).servePage)

@@ -19,12 +19,14 @@ const (
 	spread = 5 * time.Second
 	// maxMargin is how long before the request's deadline a stream ends at the most.
 	maxMargin = 10 * time.Second
+	// recheckTimeout bounds one question to the policy about a stream.
+	recheckTimeout = 10 * time.Second
 )
 
 // poke streams the versions of a space as server-sent events, in the goroutine
 // that net/http has for the request anyway.
 func (x *exchange) poke() error {
-	if err := x.admit(auth.Read); err != nil {
+	if err := x.admitListener(); err != nil {
 		return err
 	}
 	if x.r.Method == http.MethodHead {
@@ -71,6 +73,8 @@ func (x *exchange) stream(s *events, sub *poke.Subscription) error {
 	defer end.Stop()
 	beat := time.NewTimer(x.h.config.Heartbeat)
 	defer beat.Stop()
+	recheck := time.NewTicker(x.h.config.Recheck)
+	defer recheck.Stop()
 	for {
 		var err error
 		select {
@@ -81,6 +85,11 @@ func (x *exchange) stream(s *events, sub *poke.Subscription) error {
 			err = s.send("event: poke\ndata: {\"version\": %d}\nid: %d\n\n", version, version)
 		case <-beat.C:
 			err = s.send(":\n\n")
+		case <-recheck.C:
+			if !x.mayStay() {
+				return s.bye()
+			}
+			continue
 		case <-end.C:
 			return s.bye()
 		case <-x.r.Context().Done():
@@ -93,6 +102,16 @@ func (x *exchange) stream(s *events, sub *poke.Subscription) error {
 	}
 }
 
+// mayStay reports whether the listener still has the right to the space. Where the
+// policy cannot tell now, the stream goes on: nothing of the space is in a poke,
+// and the pull that follows is refused if need be.
+func (x *exchange) mayStay() bool {
+	ctx, cancel := context.WithTimeout(x.r.Context(), recheckTimeout)
+	defer cancel()
+	err := x.h.config.Policy.Allow(ctx, x.principal, x.caller.Space, auth.Read)
+	return !errors.Is(err, auth.ErrForbidden) && !errors.Is(err, auth.ErrUnauthenticated)
+}
+
 // left: that a client leaves is how most streams end, and no error.
 func (x *exchange) left() error {
 	if err := x.r.Context().Err(); !errors.Is(err, context.Canceled) {
@@ -101,7 +120,8 @@ func (x *exchange) left() error {
 	return nil
 }
 
-// streamLife is how long this stream may last. It ends well before the request's
+// streamLife is how long this stream may last: no longer than the token it was
+// opened with. It ends well before the request's
 // own deadline, if there is one: the platform would cut it off.
 func (x *exchange) streamLife() time.Duration {
 	life := x.h.config.StreamLife
@@ -109,6 +129,9 @@ func (x *exchange) streamLife() time.Duration {
 	if deadline, ok := x.r.Context().Deadline(); ok {
 		left := time.Until(deadline)
 		life = min(life, left-min(maxMargin, left/10))
+	}
+	if !x.principal.Expires.IsZero() {
+		life = min(life, time.Until(x.principal.Expires))
 	}
 	return life
 }

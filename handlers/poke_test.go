@@ -173,7 +173,7 @@ func TestPokeLimit(t *testing.T) {
 // lasts longer.
 func TestPokeOutlivesTimeouts(t *testing.T) {
 	t.Parallel()
-	h := newFake(t, failing(nil), func(c *handlers.Config) { c.Heartbeat = 20 * time.Millisecond })
+	h := newFake(t, failing(nil), func(c *handlers.Config) { c.Heartbeat = 60 * time.Millisecond })
 	srv := httptest.NewUnstartedServer(h)
 	srv.Config.ReadTimeout = 100 * time.Millisecond
 	srv.Config.WriteTimeout = 100 * time.Millisecond

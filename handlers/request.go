@@ -75,6 +75,7 @@ func (x *exchange) identify() error {
 	if err != nil {
 		return err
 	}
+	x.principal = principal
 	x.caller.UserID, x.caller.Claims, x.caller.Space = principal.UserID, principal.Claims, space
 	return nil
 }
@@ -84,8 +85,12 @@ func (x *exchange) admit(a auth.Action) error {
 	if err := x.identify(); err != nil {
 		return err
 	}
-	principal := auth.Principal{UserID: x.caller.UserID, Claims: x.caller.Claims}
-	return x.h.config.Policy.Allow(x.r.Context(), principal, x.caller.Space, a)
+	return x.allowed(a)
+}
+
+// allowed asks the policy about the caller.
+func (x *exchange) allowed(a auth.Action) error {
+	return x.h.config.Policy.Allow(x.r.Context(), x.principal, x.caller.Space, a)
 }
 
 // spaceOf reads the space from the query. Other parameters are the app's own

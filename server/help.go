@@ -21,10 +21,21 @@ var help = map[string]string{
 	"database":      "Firestore database, in Native mode.",
 	"emulator-host": "Use the Firestore emulator there instead of Google's Firestore.",
 
-	"auth": "How callers are recognized. This version knows only none:" +
-		" everybody is nobody in particular.",
-	"policy": "Who may do what. This version knows only open:" +
-		" everybody may read, write and reset every space.",
+	"auth": "How callers are recognized: by the ID tokens of firebase or of an oidc" +
+		" issuer; none: everybody is nobody in particular.",
+	"policy": "Who may read and write every space: open, everybody;" +
+		" authenticated, who is signed in.",
+	"firebase-project": "Project whose ID tokens count; empty: that of the database.",
+	"auth-emulator-host": "Set where the Firebase Auth emulator runs: its unsigned tokens count" +
+		" and no others. Never on Cloud Run.",
+	"oidc-issuer":     "The OpenID Connect issuer, exactly as tokens name it.",
+	"oidc-audience":   "Whom tokens must be issued to: mostly the client id.",
+	"oidc-algorithms": "Signature algorithms that count, separated by commas.",
+	"oidc-user-claim": "The claim that is the user's id.",
+	"ticket-keys": "Keys of poke tickets, base64 of 32 bytes or more, one a line, the first one signs." +
+		" Without keys a ticket is good on the instance that issued it.",
+	"ticket-keys-file": "The same in a file, such as a mounted secret; read again when it changes." +
+		" It counts more.",
 	"origins": "Origins of the web pages that may call, exact, separated by commas," +
 		" such as https://app.example.com. Empty: none.",
 	"dev": "Development mode: any page may call, /api/init needs no right," +

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/handlers"
 	"github.com/replifire/replifire/mutate"
@@ -33,6 +32,7 @@ type Server struct {
 	hub        *poke.Hub
 	requests   *requests
 	closeStore func() error
+	access     access
 
 	closing  sync.Once
 	closeErr error
@@ -70,6 +70,10 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 		PullMaxAge:     settings.PullMaxAge,
 	})
 	s.hub = s.newHub()
+	if s.access, err = settings.access(s.log); err != nil {
+		s.access.close = func() {}
+		return nil, errors.Join(fmt.Errorf("settings: %w", err), s.Close(ctx))
+	}
 	if err := s.route(ctx, store); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
 	}
@@ -96,8 +100,9 @@ func (s *Server) route(ctx context.Context, store engine.Store) error {
 	c := handlers.Config{
 		Engine:        s.engine,
 		Hub:           s.hub,
-		Authenticator: auth.None{},
-		Policy:        auth.Open{},
+		Authenticator: s.access.authenticator,
+		Policy:        s.access.policy,
+		Tickets:       s.access.tickets,
 		Origins:       s.settings.Origins,
 		Dev:           s.settings.Dev,
 		MaxBodyBytes:  s.settings.MaxBodyBytes,
@@ -143,6 +148,7 @@ func (s *Server) close(ctx context.Context) error {
 	if s.requests != nil {
 		s.requests.close(ctx)
 	}
+	s.access.close()
 	return errors.Join(s.closeEngine(ctx), s.closeStore())
 }
 

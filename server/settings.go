@@ -43,8 +43,17 @@ type Settings struct {
 	Store             string `env:"REPLIFIRE_STORE" group:"data" enum:"firestore,memory" default:"firestore"`
 	FirestoreSettings `embed:""`
 
-	Auth        string   `env:"REPLIFIRE_AUTH" group:"access" default:"none"`
-	Policy      string   `env:"REPLIFIRE_POLICY" group:"access" default:"open"`
+	Auth             string   `env:"REPLIFIRE_AUTH" group:"access" default:"none"`
+	Policy           string   `env:"REPLIFIRE_POLICY" group:"access" default:"open"`
+	FirebaseProject  string   `env:"REPLIFIRE_FIREBASE_PROJECT" group:"access" placeholder:"ID"`
+	AuthEmulatorHost string   `env:"FIREBASE_AUTH_EMULATOR_HOST" group:"access" placeholder:"HOST:PORT"`
+	OIDCIssuer       string   `name:"oidc-issuer" env:"REPLIFIRE_OIDC_ISSUER" group:"access" placeholder:"URL"`
+	OIDCAudience     string   `name:"oidc-audience" env:"REPLIFIRE_OIDC_AUDIENCE" group:"access" placeholder:"ID"`
+	OIDCAlgorithms   []string `name:"oidc-algorithms" env:"REPLIFIRE_OIDC_ALGORITHMS" group:"access" default:"RS256"`
+	OIDCUserClaim    string   `name:"oidc-user-claim" env:"REPLIFIRE_OIDC_USER_CLAIM" group:"access" default:"sub"`
+	TicketKeys       string   `env:"REPLIFIRE_TICKET_KEYS" group:"access" placeholder:"KEYS"`
+	TicketKeysFile   string   `env:"REPLIFIRE_TICKET_KEYS_FILE" group:"access" placeholder:"FILE"`
+
 	Origins     []string `env:"REPLIFIRE_ORIGINS" group:"access" placeholder:"ORIGIN"`
 	Dev         bool     `env:"REPLIFIRE_DEV" group:"access"`
 	AllowUnsafe bool     `env:"REPLIFIRE_ALLOW_UNSAFE" group:"access"`
@@ -78,8 +87,7 @@ func (s *Settings) Validate() error {
 	return errors.Join(
 		s.checkListening(),
 		s.checkStore(),
-		checkKnown("REPLIFIRE_AUTH", s.Auth, "none", "firebase", "oidc"),
-		checkKnown("REPLIFIRE_POLICY", s.Policy, "open", "authenticated", "members"),
+		s.checkAccess(),
 		s.checkLimits(),
 		s.checkCloudRun(),
 	)
@@ -109,17 +117,18 @@ func (f *FirestoreSettings) check() error {
 	return nil
 }
 
-// checkKnown accepts the one value that exists today, and tells the design's
-// others from mistakes.
-func checkKnown(name, value, today string, later ...string) error {
-	if value == today {
+// checkKnown accepts the values that exist today, and tells the design's others
+// from mistakes.
+func checkKnown(name, value string, today []string, later ...string) error {
+	if slices.Contains(today, value) {
 		return nil
 	}
+	known := strings.Join(today, ", ")
 	if slices.Contains(later, value) {
 		return fmt.Errorf("%s is %q, which comes with a later version:"+
-			" this one knows only %q", name, value, today)
+			" this one knows only %s", name, value, known)
 	}
-	return fmt.Errorf("%s is %q: it must be %q", name, value, today)
+	return fmt.Errorf("%s is %q: it must be one of %s", name, value, known)
 }
 
 func (s *Settings) checkLimits() error {
@@ -150,6 +159,10 @@ func (s *Settings) checkCloudRun() error {
 	if s.EmulatorHost != "" {
 		return errors.New("FIRESTORE_EMULATOR_HOST is set on Cloud Run (K_SERVICE is set):" +
 			" unset it, the emulator keeps nothing")
+	}
+	if s.AuthEmulatorHost != "" {
+		return errors.New("FIREBASE_AUTH_EMULATOR_HOST is set on Cloud Run (K_SERVICE is set):" +
+			" unset it, anybody can make the emulator's tokens")
 	}
 	if s.AllowUnsafe {
 		return nil

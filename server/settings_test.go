@@ -39,6 +39,8 @@ func TestDefaults(t *testing.T) {
 		FirestoreSettings: server.FirestoreSettings{ProjectID: "p", Database: "(default)"},
 		Auth:              "none",
 		Policy:            "open",
+		OIDCAlgorithms:    []string{"RS256"},
+		OIDCUserClaim:     "sub",
 		MaxBodyBytes:      8 << 20,
 		PushTimeout:       30 * time.Second,
 		Heartbeat:         20 * time.Second,
@@ -56,25 +58,34 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 	t.Parallel()
 	env := environment(
 		"REPLIFIRE_HOST=::1", "PORT=1", "REPLIFIRE_STORE=memory", "GOOGLE_CLOUD_PROJECT=p",
-		"FIRESTORE_DATABASE=d", "FIRESTORE_EMULATOR_HOST=h:1", "REPLIFIRE_AUTH=none",
-		"REPLIFIRE_POLICY=open", "REPLIFIRE_ORIGINS=https://a.example,https://b.example",
+		"FIRESTORE_DATABASE=d", "FIRESTORE_EMULATOR_HOST=h:1", "REPLIFIRE_AUTH=firebase",
+		"REPLIFIRE_POLICY=authenticated", "REPLIFIRE_ORIGINS=https://a.example,https://b.example",
 		"REPLIFIRE_DEV=true", "REPLIFIRE_ALLOW_UNSAFE=true", "REPLIFIRE_SCHEMA_VERSIONS=1,2",
 		"REPLIFIRE_MAX_BODY_BYTES=3", "REPLIFIRE_PUSH_TIMEOUT=4s", "REPLIFIRE_HEARTBEAT=5s",
 		"REPLIFIRE_STREAM_LIFE=6m", "REPLIFIRE_DRAIN_TIMEOUT=7s", "REPLIFIRE_LOG_LEVEL=debug",
 		"REPLIFIRE_LOG_FORMAT=json", "REPLIFIRE_PULL_MAX_AGE=8s",
+		"REPLIFIRE_FIREBASE_PROJECT=f", "FIREBASE_AUTH_EMULATOR_HOST=h:2",
+		"REPLIFIRE_OIDC_ISSUER=https://i.example", "REPLIFIRE_OIDC_AUDIENCE=a",
+		"REPLIFIRE_OIDC_ALGORITHMS=ES256,RS256", "REPLIFIRE_OIDC_USER_CLAIM=uid",
+		"REPLIFIRE_TICKET_KEYS=k", "REPLIFIRE_TICKET_KEYS_FILE=/keys",
 	)
 	flags := []string{
 		"--host=::1", "--port=1", "--store=memory", "--project=p", "--database=d",
-		"--emulator-host=h:1", "--auth=none", "--policy=open",
+		"--emulator-host=h:1", "--auth=firebase", "--policy=authenticated",
 		"--origins=https://a.example,https://b.example", "--dev", "--allow-unsafe",
 		"--schema-versions=1,2", "--max-body-bytes=3", "--push-timeout=4s", "--heartbeat=5s",
 		"--stream-life=6m", "--drain-timeout=7s", "--log-level=debug", "--log-format=json",
-		"--pull-max-age=8s",
+		"--pull-max-age=8s", "--firebase-project=f", "--auth-emulator-host=h:2",
+		"--oidc-issuer=https://i.example", "--oidc-audience=a", "--oidc-algorithms=ES256,RS256",
+		"--oidc-user-claim=uid", "--ticket-keys=k", "--ticket-keys-file=/keys",
 	}
 	want := server.Settings{
 		Host: "::1", Port: 1, Store: "memory",
 		FirestoreSettings: server.FirestoreSettings{ProjectID: "p", Database: "d", EmulatorHost: "h:1"},
-		Auth:              "none", Policy: "open",
+		Auth:              "firebase", Policy: "authenticated",
+		FirebaseProject: "f", AuthEmulatorHost: "h:2",
+		OIDCIssuer: "https://i.example", OIDCAudience: "a", OIDCAlgorithms: []string{"ES256", "RS256"},
+		OIDCUserClaim: "uid", TicketKeys: "k", TicketKeysFile: "/keys",
 		Origins: []string{"https://a.example", "https://b.example"},
 		Dev:     true, AllowUnsafe: true,
 		SchemaVersions: []string{"1", "2"},
@@ -150,27 +161,34 @@ func TestWrongSettings(t *testing.T) {
 			[]string{project, "REPLIFIRE_STORE=disk"},
 			[]string{"--store", "firestore", "memory", "disk"},
 		},
-		"auth of later": {
-			[]string{project, "REPLIFIRE_AUTH=firebase"},
-			[]string{`REPLIFIRE_AUTH is "firebase"`, "later version"},
+		"firebase without project": {
+			[]string{"REPLIFIRE_STORE=memory", "REPLIFIRE_AUTH=firebase"},
+			[]string{"REPLIFIRE_FIREBASE_PROJECT", "GOOGLE_CLOUD_PROJECT"},
 		},
-		"auth of later too": {
-			[]string{project, "REPLIFIRE_AUTH=oidc"},
-			[]string{`REPLIFIRE_AUTH is "oidc"`, "later version"},
+		"oidc without issuer": {
+			[]string{project, "REPLIFIRE_AUTH=oidc", "REPLIFIRE_OIDC_AUDIENCE=a"},
+			[]string{"REPLIFIRE_OIDC_ISSUER"},
+		},
+		"oidc issuer is no URL": {
+			[]string{project, "REPLIFIRE_AUTH=oidc", "REPLIFIRE_OIDC_AUDIENCE=a", "REPLIFIRE_OIDC_ISSUER=login"},
+			[]string{"REPLIFIRE_OIDC_ISSUER", "https://"},
+		},
+		"nobody could come in": {
+			[]string{project, "REPLIFIRE_POLICY=authenticated"},
+			[]string{"REPLIFIRE_POLICY=authenticated", "REPLIFIRE_AUTH is none"},
 		},
 		"unknown auth": {
 			[]string{project, "REPLIFIRE_AUTH=basic"},
-			[]string{`REPLIFIRE_AUTH is "basic"`, `must be "none"`},
+			[]string{`REPLIFIRE_AUTH is "basic"`, `must be one of none, firebase, oidc`},
 		},
 		"policy of later": {
 			[]string{project, "REPLIFIRE_POLICY=members"},
 			[]string{"REPLIFIRE_POLICY", "later version"},
 		},
-		"policy of later too": {
-			[]string{project, "REPLIFIRE_POLICY=authenticated"},
-			[]string{"REPLIFIRE_POLICY", "later version"},
+		"unknown policy": {
+			[]string{project, "REPLIFIRE_POLICY=mine"},
+			[]string{"REPLIFIRE_POLICY", `must be one of open, authenticated`},
 		},
-		"unknown policy":  {[]string{project, "REPLIFIRE_POLICY=mine"}, []string{"REPLIFIRE_POLICY", `must be "open"`}},
 		"log level":       {[]string{project, "REPLIFIRE_LOG_LEVEL=loud"}, []string{"log-level"}},
 		"log format":      {[]string{project, "REPLIFIRE_LOG_FORMAT=xml"}, []string{"--log-format"}},
 		"dev is no truth": {[]string{project, "REPLIFIRE_DEV=perhaps"}, []string{"--dev"}},
@@ -218,7 +236,14 @@ func TestCloudRunRefusesWhatIsUnsafe(t *testing.T) {
 			env:  []string{"REPLIFIRE_STORE=memory"},
 			want: []string{"REPLIFIRE_STORE", allow},
 		},
-		"said explicitly":            {env: []string{allow}},
+		"said explicitly": {env: []string{allow}},
+		"with sign-in":    {env: []string{"REPLIFIRE_AUTH=firebase", "REPLIFIRE_POLICY=authenticated"}},
+		"unsigned tokens": {
+			env: []string{
+				"REPLIFIRE_AUTH=firebase", "REPLIFIRE_POLICY=authenticated", "FIREBASE_AUTH_EMULATOR_HOST=h:1", allow,
+			},
+			want: []string{"FIREBASE_AUTH_EMULATOR_HOST", "unset"},
+		},
 		"all of it, said explicitly": {env: []string{allow, "REPLIFIRE_DEV=true", "REPLIFIRE_STORE=memory"}},
 		"emulator": {
 			env:  []string{"FIRESTORE_EMULATOR_HOST=h:1"},

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/ticket"
+	"github.com/replifire/replifire/auth/token"
+)
+
+// Values of Settings.Auth.
+const (
+	AuthNone     = "none"
+	AuthFirebase = "firebase"
+	AuthOIDC     = "oidc"
+)
+
+// Values of Settings.Policy.
+const (
+	PolicyOpen          = "open"
+	PolicyAuthenticated = "authenticated"
+)
+
+// access is who may call, and what for.
+type access struct {
+	authenticator auth.Authenticator
+	policy        auth.Policy
+	tickets       *ticket.Tickets
+	// close waits for what fetches keys.
+	close func()
+}
+
+// access makes what the settings say. It makes no connection.
+func (s *Settings) access(log *slog.Logger) (access, error) {
+	a := access{policy: auth.Open{}}
+	if s.Policy == PolicyAuthenticated {
+		a.policy = auth.Authenticated{}
+	}
+	var err error
+	if a.tickets, err = s.tickets(log); err != nil {
+		return access{}, err
+	}
+	a.authenticator, a.close, err = s.authenticator(log)
+	return a, err
+}
+
+func (s *Settings) authenticator(log *slog.Logger) (auth.Authenticator, func(), error) {
+	switch s.Auth {
+	case AuthFirebase:
+		f, err := token.NewFirebase(token.FirebaseConfig{
+			ProjectID: s.firebaseProject(), Logger: log, Emulator: s.AuthEmulatorHost != "",
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		return f, f.Close, nil
+	case AuthOIDC:
+		o, err := token.NewOIDC(token.OIDCConfig{
+			Issuer: s.OIDCIssuer, Audience: s.OIDCAudience, Algorithms: s.OIDCAlgorithms,
+			UserClaim: s.OIDCUserClaim, Logger: log,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		return o, o.Close, nil
+	default:
+		return auth.None{}, func() {}, nil
+	}
+}
+
+// firebaseProject is that of the database unless another one is named.
+func (s *Settings) firebaseProject() string {
+	if s.FirebaseProject != "" {
+		return s.FirebaseProject
+	}
+	return s.ProjectID
+}
+
+// tickets signs with the keys of the settings, or else with one of this instance's
+// own: then a ticket is good where it was issued only.
+func (s *Settings) tickets(log *slog.Logger) (*ticket.Tickets, error) {
+	if s.TicketKeysFile != "" {
+		return ticket.FromFile(s.TicketKeysFile, time.Now, log)
+	}
+	keys := [][]byte{ticket.RandomKey()}
+	if s.TicketKeys != "" {
+		var err error
+		if keys, err = ticket.ParseKeys(s.TicketKeys); err != nil {
+			return nil, err
+		}
+	}
+	return ticket.New(keys, time.Now)
+}
+
+// checkAccess reports what is wrong with the settings of sign-in and policy.
+func (s *Settings) checkAccess() error {
+	return errors.Join(
+		checkKnown("REPLIFIRE_AUTH", s.Auth, []string{AuthNone, AuthFirebase, AuthOIDC}),
+		checkKnown("REPLIFIRE_POLICY", s.Policy, []string{PolicyOpen, PolicyAuthenticated}, "members"),
+		s.checkSignIn(),
+	)
+}
+
+func (s *Settings) checkSignIn() error {
+	switch {
+	case s.Auth == AuthFirebase && s.firebaseProject() == "":
+		return errors.New("REPLIFIRE_AUTH=firebase needs a project: set" +
+			" REPLIFIRE_FIREBASE_PROJECT or GOOGLE_CLOUD_PROJECT")
+	case s.Auth == AuthOIDC && (s.OIDCIssuer == "" || s.OIDCAudience == ""):
+		return errors.New("REPLIFIRE_AUTH=oidc needs REPLIFIRE_OIDC_ISSUER and REPLIFIRE_OIDC_AUDIENCE")
+	case s.Auth == AuthNone && s.Policy == PolicyAuthenticated:
+		return errors.New("REPLIFIRE_POLICY=authenticated lets nobody in while REPLIFIRE_AUTH is none")
+	}
+	if s.Auth != AuthOIDC {
+		return nil
+	}
+	if u, err := url.Parse(s.OIDCIssuer); err != nil || u.Host == "" || !strings.HasPrefix(u.Scheme, "http") {
+		return errors.New("REPLIFIRE_OIDC_ISSUER must be a URL such as https://login.example.com")
+	}
+	return nil
+}
