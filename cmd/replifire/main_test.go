@@ -76,7 +76,7 @@ func TestCommandLine(t *testing.T) {
 			args:   []string{"serve"},
 			env:    []string{"REPLIFIRE_AUTH=oidc"},
 			code:   2,
-			stderr: "later version",
+			stderr: "REPLIFIRE_OIDC_ISSUER",
 		},
 		"no project": {args: []string{"serve"}, code: 2, stderr: "GOOGLE_CLOUD_PROJECT"},
 		"Cloud Run": {
