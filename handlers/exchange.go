@@ -25,7 +25,8 @@ type exchange struct {
 	// outer is the request's context as it came, without what NewLogger adds.
 	outer context.Context //nolint:containedctx // lives as long as the request
 
-	// caller is complete once admit or identify has succeeded.
+	// caller and principal are complete once admit, identify or admitListener has
+	// succeeded.
 	caller    engine.Caller
 	principal auth.Principal
 	// err is why the request was refused or cut off.

@@ -46,20 +46,17 @@ func New(c Config) (*Handler, error) {
 		c.Tickets = tickets
 	}
 	h := &Handler{config: c, cors: newCORS(c.Origins), ready: readiness{check: c.Ready}}
-	push := &route{api: true, methods: map[string]endpoint{http.MethodPost: (*exchange).push}}
-	pull := &route{api: true, methods: map[string]endpoint{http.MethodPost: (*exchange).pull}}
+	push, pull := postRoute((*exchange).push), postRoute((*exchange).pull)
 	h.routes = map[string]*route{
-		"/api/replicache/push": push,
-		"/api/replicache-push": push,
-		"/api/replicache/pull": pull,
-		"/api/replicache-pull": pull,
-		"/api/replicache/poke": getRoute((*exchange).poke),
-		"/api/init":            initRoute(c.Dev),
-		"/api/replicache/poke-ticket": {
-			api: true, methods: map[string]endpoint{http.MethodPost: (*exchange).pokeTicket},
-		},
-		"/health": getRoute((*exchange).health),
-		"/ready":  getRoute((*exchange).readiness),
+		"/api/replicache/push":        push,
+		"/api/replicache-push":        push,
+		"/api/replicache/pull":        pull,
+		"/api/replicache-pull":        pull,
+		"/api/replicache/poke":        getRoute((*exchange).poke),
+		"/api/replicache/poke-ticket": postRoute((*exchange).pokeTicket),
+		"/api/init":                   initRoute(c.Dev),
+		"/health":                     getRoute((*exchange).health),
+		"/ready":                      getRoute((*exchange).readiness),
 	}
 	if c.Page != nil {
 		h.page = getRoute((*exchange).servePage)
@@ -72,9 +69,13 @@ func getRoute(e endpoint) *route {
 	return &route{api: true, methods: map[string]endpoint{http.MethodGet: e, http.MethodHead: e}}
 }
 
+func postRoute(e endpoint) *route {
+	return &route{api: true, methods: map[string]endpoint{http.MethodPost: e}}
+}
+
 // initRoute: emptying a space by GET is the tutorial's way. HEAD never does it.
 func initRoute(dev bool) *route {
-	r := &route{api: true, methods: map[string]endpoint{http.MethodPost: (*exchange).reset}}
+	r := postRoute((*exchange).reset)
 	if dev {
 		r.methods[http.MethodGet] = (*exchange).reset
 	}

@@ -121,8 +121,8 @@ func (x *exchange) left() error {
 }
 
 // streamLife is how long this stream may last: no longer than the token it was
-// opened with. It ends well before the request's
-// own deadline, if there is one: the platform would cut it off.
+// opened with, and to well before the request's own deadline, if there is one, at
+// which the platform would cut it off.
 func (x *exchange) streamLife() time.Duration {
 	life := x.h.config.StreamLife
 	life -= rand.N(life/10 + 1) //nolint:gosec // spreads load, protects nothing

@@ -75,9 +75,14 @@ func (x *exchange) identify() error {
 	if err != nil {
 		return err
 	}
-	x.principal = principal
-	x.caller.UserID, x.caller.Claims, x.caller.Space = principal.UserID, principal.Claims, space
+	x.recognize(principal, space)
 	return nil
+}
+
+// recognize notes who asks, and for which space.
+func (x *exchange) recognize(p auth.Principal, space protocol.SpaceID) {
+	x.principal = p
+	x.caller.UserID, x.caller.Claims, x.caller.Space = p.UserID, p.Claims, space
 }
 
 // admit identifies the caller and asks the policy.
@@ -96,9 +101,9 @@ func (x *exchange) allowed(a auth.Action) error {
 // spaceOf reads the space from the query. Other parameters are the app's own
 // business: Replicache sends its URLs as they were given to it.
 func spaceOf(query string) (protocol.SpaceID, error) {
-	q, err := url.ParseQuery(query)
+	q, err := parseQuery(query)
 	if err != nil {
-		return "", badRequest("The query of the URL is not well-formed.")
+		return "", err
 	}
 	named := slices.Concat(q["space"], q["spaceID"])
 	if len(named) == 0 {
@@ -114,6 +119,14 @@ func spaceOf(query string) (protocol.SpaceID, error) {
 		return "", badRequest("The name of the space " + err.Error() + ".")
 	}
 	return space, nil
+}
+
+func parseQuery(query string) (url.Values, error) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, badRequest("The query of the URL is not well-formed.")
+	}
+	return q, nil
 }
 
 // body reads the request's body.

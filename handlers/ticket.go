@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"encoding/json"
-	"net/url"
 	"time"
 
 	"github.com/replifire/replifire/auth"
@@ -37,11 +36,12 @@ func (x *exchange) pokeTicket() error {
 // admitListener admits who opens a poke stream: by the Authorization header, or,
 // where the client cannot send one, by a ticket in the query.
 func (x *exchange) admitListener() error {
-	tickets, err := ticketsOf(x.r.URL.RawQuery)
-	if err != nil || len(tickets) == 0 {
-		if err != nil {
-			return err
-		}
+	query, err := parseQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	tickets := query["ticket"]
+	if len(tickets) == 0 {
 		return x.admit(auth.Read)
 	}
 	if len(tickets) > 1 || len(x.r.Header.Values("Authorization")) > 0 {
@@ -51,17 +51,10 @@ func (x *exchange) admitListener() error {
 	if err != nil {
 		return err
 	}
-	if x.principal, err = x.h.config.Tickets.Verify(tickets[0], space, pokePurpose); err != nil {
+	principal, err := x.h.config.Tickets.Verify(tickets[0], space, pokePurpose)
+	if err != nil {
 		return err
 	}
-	x.caller.UserID, x.caller.Claims, x.caller.Space = x.principal.UserID, x.principal.Claims, space
+	x.recognize(principal, space)
 	return x.allowed(auth.Read)
-}
-
-func ticketsOf(query string) ([]string, error) {
-	q, err := url.ParseQuery(query)
-	if err != nil {
-		return nil, badRequest("The query of the URL is not well-formed.")
-	}
-	return q["ticket"], nil
 }

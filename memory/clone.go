@@ -8,8 +8,8 @@ import (
 )
 
 // Clone returns another Store with the same spaces and client groups: a backup of
-// this moment. What happens to one of the two is not seen in the other. It has no
-// members and nobody watches it.
+// this moment. What happens to one of the two is not seen in the other, and nobody
+// watches the new one.
 func (s *Store) Clone() *Store {
 	clone := New()
 	s.mu.Lock()
@@ -20,8 +20,7 @@ func (s *Store) Clone() *Store {
 }
 
 // Restore makes the spaces and client groups those of from, and tells the watchers of
-// each space. Revisions go on from where they are, so that none comes twice; members
-// stay as they are.
+// each space. Revisions go on from where they are, so that none comes twice.
 func (s *Store) Restore(from *Store) {
 	from.mu.Lock()
 	spaces, groups := from.copies()

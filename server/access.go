@@ -80,18 +80,18 @@ func (s *Settings) firebaseProject() string {
 	return s.ProjectID
 }
 
-// tickets signs with the keys of the settings, or else with one of this instance's
-// own: then a ticket is good where it was issued only.
+// tickets signs with the keys of the settings; nil where there are none, which
+// leaves it to the handler.
 func (s *Settings) tickets(log *slog.Logger) (*ticket.Tickets, error) {
 	if s.TicketKeysFile != "" {
 		return ticket.FromFile(s.TicketKeysFile, time.Now, log)
 	}
-	keys := [][]byte{ticket.RandomKey()}
-	if s.TicketKeys != "" {
-		var err error
-		if keys, err = ticket.ParseKeys(s.TicketKeys); err != nil {
-			return nil, err
-		}
+	if s.TicketKeys == "" {
+		return nil, nil
+	}
+	keys, err := ticket.ParseKeys(s.TicketKeys)
+	if err != nil {
+		return nil, err
 	}
 	return ticket.New(keys, time.Now)
 }

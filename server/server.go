@@ -57,6 +57,10 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 	for _, o := range options {
 		o(s)
 	}
+	var err error
+	if s.access, err = settings.access(s.log); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
 	store, closeStore, err := settings.openStore(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
@@ -70,10 +74,6 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 		PullMaxAge:     settings.PullMaxAge,
 	})
 	s.hub = s.newHub()
-	if s.access, err = settings.access(s.log); err != nil {
-		s.access.close = func() {}
-		return nil, errors.Join(fmt.Errorf("settings: %w", err), s.Close(ctx))
-	}
 	if err := s.route(ctx, store); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
 	}
