@@ -49,9 +49,11 @@ var directions = map[string][]string{
 	"auth/token":  {"auth"},
 	"auth/ticket": {"auth", "protocol"},
 	"poke":        {"protocol"},
-	"handlers":    {"auth", "auth/ticket", "engine", "mutate", "poke", "protocol"},
+	"limit":       {},
+	"handlers":    {"auth", "auth/ticket", "engine", "limit", "mutate", "poke", "protocol"},
 	"server": {
-		"auth", "auth/ticket", "auth/token", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol", "web",
+		"auth", "auth/ticket", "auth/token", "engine", "firestore", "handlers", "limit", "memory", "mutate",
+		"poke", "protocol", "web",
 	},
 	"internal/emulator/cmd/with-emulator": {"internal/emulator", "internal/emulator/emulatortest"},
 	"internal/emulator/emulatortest":      {"internal/emulator"},

@@ -15,6 +15,8 @@ type Handler struct {
 	config Config
 	cors   cors
 	ready  readiness
+	limits limits
+	sizes  *sizes
 	routes map[string]*route
 	page   *route // nil if there is none
 }
@@ -30,6 +32,8 @@ type route struct {
 	methods map[string]endpoint
 	// api: the answer is for programs, and new each time.
 	api bool
+	// open: any number of requests are answered.
+	open bool
 }
 
 // New makes a Handler, or says what is wrong with the configuration.
@@ -45,7 +49,10 @@ func New(c Config) (*Handler, error) {
 		}
 		c.Tickets = tickets
 	}
-	h := &Handler{config: c, cors: newCORS(c.Origins), ready: readiness{check: c.Ready}}
+	h := &Handler{
+		config: c, cors: newCORS(c.Origins), ready: readiness{check: c.Ready},
+		limits: newLimits(c.Limits), sizes: newSizes(),
+	}
 	push, pull := postRoute((*exchange).push), postRoute((*exchange).pull)
 	h.routes = map[string]*route{
 		"/api/replicache/push":        push,
@@ -55,11 +62,11 @@ func New(c Config) (*Handler, error) {
 		"/api/replicache/poke":        getRoute((*exchange).poke),
 		"/api/replicache/poke-ticket": postRoute((*exchange).pokeTicket),
 		"/api/init":                   initRoute(c.Dev),
-		"/health":                     getRoute((*exchange).health),
-		"/ready":                      getRoute((*exchange).readiness),
+		"/health":                     openRoute((*exchange).health),
+		"/ready":                      openRoute((*exchange).readiness),
 	}
 	if c.Page != nil {
-		h.page = getRoute((*exchange).servePage)
+		h.page = openRoute((*exchange).servePage)
 		h.page.api = false
 	}
 	return h, nil
@@ -67,6 +74,13 @@ func New(c Config) (*Handler, error) {
 
 func getRoute(e endpoint) *route {
 	return &route{api: true, methods: map[string]endpoint{http.MethodGet: e, http.MethodHead: e}}
+}
+
+// openRoute is for what costs next to nothing, and for who must not be refused.
+func openRoute(e endpoint) *route {
+	r := getRoute(e)
+	r.open = true
+	return r
 }
 
 func postRoute(e endpoint) *route {
@@ -86,6 +100,7 @@ func initRoute(dev bool) *route {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := h.newExchange(w, r)
 	defer x.log()
+	defer x.release()
 	defer x.rescue() //nolint:contextcheck // it has the request's
 	x.finish(x.serve())
 }
@@ -111,6 +126,11 @@ func (x *exchange) serve() error {
 			status: http.StatusMethodNotAllowed,
 			kind:   "method_not_allowed",
 			detail: "This path answers to " + route.allow() + ".",
+		}
+	}
+	if !route.open {
+		if err := x.throttleAddress(); err != nil {
+			return err
 		}
 	}
 	return serve(x)

@@ -56,5 +56,8 @@ func (x *exchange) admitListener() error {
 		return err
 	}
 	x.recognize(principal, space)
+	if err := x.throttleUser(); err != nil {
+		return err
+	}
 	return x.allowed(auth.Read)
 }
