@@ -36,12 +36,13 @@ var directions = map[string][]string{
 	"internal/emulator":  {},
 	"internal/load":      {"internal/replica", "protocol"},
 	"internal/replica":   {"protocol"},
+	"internal/signals":   {},
 	"internal/tokentest": {},
 	"internal/sim": {
 		"engine", "engine/fsck", "internal/replica", "memory", "mutate", "protocol",
 	},
 	"test/bench": {
-		"chat", "engine", "firestore", "internal/emulator", "internal/rpccount", "protocol",
+		"chat", "engine", "firestore", "internal/emulator", "internal/rpccount", "internal/signals", "protocol",
 	},
 	"web":         {},
 	"chat":        {"mutate", "protocol"},
@@ -53,13 +54,15 @@ var directions = map[string][]string{
 	"server": {
 		"auth", "auth/ticket", "auth/token", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol", "web",
 	},
-	"internal/emulator/cmd/with-emulator": {"internal/emulator", "internal/emulator/emulatortest"},
-	"internal/emulator/emulatortest":      {"internal/emulator"},
+	"internal/emulator/cmd/with-emulator": {
+		"internal/emulator", "internal/emulator/emulatortest", "internal/signals",
+	},
+	"internal/emulator/emulatortest": {"internal/emulator"},
 
 	".":          {"chat", "server"},
-	"cmd/hammer": {"internal/load"},
+	"cmd/hammer": {"internal/load", "internal/signals"},
 	"cmd/replifire": {
-		"chat", "engine", "engine/fsck", "internal/emulator", "mutate", "protocol", "server",
+		"chat", "engine", "engine/fsck", "internal/emulator", "internal/signals", "mutate", "protocol", "server",
 	},
 }
 
