@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/replifire/replifire/auth"
@@ -161,6 +163,32 @@ func TestStreamEndsWithTheToken(t *testing.T) {
 	base, _ := guarded(t, 300*time.Millisecond)
 	resp := send(t, by(t, "token ann", "GET", base+pokePath+"?space=hers"))
 	awaitBye(t, sse{t, bufio.NewReader(resp.Body)})
+}
+
+// TestTicketEndsWithTheToken: the stream that it opened ended then, and the next one
+// would end at once, again and again.
+func TestTicketEndsWithTheToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := fading{guard{map[string]bool{"ann read hers": true}}, &atomic.Bool{}, 10 * time.Second}
+		s := newService(t, func(c *handlers.Config) { c.Authenticator, c.Policy = f, f }, "hers")
+		var body struct{ Ticket string }
+		w := do(s, request("POST", ticketPath+"?space=hers", "", "Authorization", "token ann"))
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+			t.Fatal(err)
+		}
+		opens := func() int {
+			at := pokePath + "?space=hers&ticket=" + url.QueryEscape(body.Ticket)
+			return do(s, httptest.NewRequest(http.MethodHead, at, http.NoBody)).Code
+		}
+		if got := opens(); got != http.StatusOK {
+			t.Errorf("at first the ticket is answered %d, want 200", got)
+		}
+		time.Sleep(11 * time.Second)
+		if got := opens(); got != http.StatusUnauthorized {
+			t.Errorf("after the token's end the ticket is answered %d, want 401", got)
+		}
+	})
 }
 
 // awaitBye reads a stream to its end, which must be in good order.
