@@ -32,7 +32,7 @@ var directions = map[string][]string{
 	"internal/faulttcp":     {},
 	"internal/history":      {"internal/load", "internal/replica", "protocol"},
 	"internal/rpccount":     {},
-	"internal/apitest":      {"protocol"},
+	"internal/apitest":      {"chat", "protocol", "server"},
 	"internal/emulator":     {},
 	"internal/load":         {"internal/replica", "protocol"},
 	"internal/oidcprovider": {},
