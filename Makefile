@@ -19,6 +19,7 @@ BIN      := $(CURDIR)/bin/replifire
 CLIENT   := test/replicache
 BROWSER  := test/browser
 RULES    := test/rules
+SIGNIN   := test/signin
 
 # The page and its helper package are built by Node, where there is Node.
 WEB_CLIENT := web/client
@@ -60,7 +61,7 @@ dev: build ## Serve on http://localhost:8080, on the Firestore emulator or in me
 
 .PHONY: test
 test: page ## Run all tests: Go on both stores, the real Replicache client, the page in a browser.
-	@$(WITH_EMULATOR) $(MAKE) --no-print-directory test-go test-client test-web test-rules test-browser
+	@$(WITH_EMULATOR) $(MAKE) --no-print-directory test-go test-client test-web test-rules test-signin test-browser
 
 .PHONY: check
 check: test lint shell vuln mod licences sbom fuzz ## Run everything that CI runs.
@@ -109,6 +110,15 @@ ifeq ($(NPM),)
 else
 	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json $(RULES)/node_modules/.package-lock.json
 	cd $(RULES) && REPLIFIRE_BIN=$(BIN) npm test
+endif
+
+.PHONY: test-signin
+test-signin: build ## Run the tests of signing in: a provider, the Firebase Auth emulator, the real client.
+ifeq ($(NPM),)
+	@$(call without-npm,The tests of signing in)
+else
+	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json $(SIGNIN)/node_modules/.package-lock.json
+	cd $(SIGNIN) && REPLIFIRE_BIN=$(BIN) npm test
 endif
 
 %/node_modules/.package-lock.json: %/package-lock.json

@@ -35,6 +35,8 @@ var (
 	errPanic = errors.New("panic, see the line before")
 	// errClient: the connection broke, or the client is too slow.
 	errClient = errors.New("client does not take the answer")
+	// errClosing: the service shuts down.
+	errClosing = errors.New("shutting down")
 )
 
 // table says what the errors of the packages below become. The first match
@@ -63,6 +65,7 @@ var table = []struct {
 	{engine.ErrUnknownOutcome, unavailable},
 	{engine.ErrConflict, unavailable},
 	{engine.ErrTemporary, unavailable},
+	{errClosing, unavailable},
 	{context.DeadlineExceeded, unavailable},
 	{context.Canceled, refusal{statusClientGone, "client_gone", "The client has gone."}},
 	{errClient, refusal{statusClientGone, "client_gone", "The client has gone."}},

@@ -98,15 +98,30 @@ func initRoute(dev bool) *route {
 
 // ServeHTTP answers a request, in any case and exactly once.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := h.newExchange(w, r)
-	defer x.log()
-	defer x.release()
-	defer x.rescue() //nolint:contextcheck // it has the request's
-	x.finish(x.serve())
+	//nolint:contextcheck // it has the request's
+	h.newExchange(w, r).run(func(e endpoint, x *exchange) error { return e(x) })
 }
 
-// serve finds the endpoint and calls it.
-func (x *exchange) serve() error {
+// ServeClosing answers a request of a service that shuts down. It differs from
+// ServeHTTP in that every endpoint answers 503, which the client may repeat, and
+// that the connection is closed: a new one finds another instance. A browser's
+// preflight is answered as ever, or its page could not see the 503.
+func (h *Handler) ServeClosing(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close")
+	//nolint:contextcheck // it has the request's
+	h.newExchange(w, r).run(func(endpoint, *exchange) error { return errClosing })
+}
+
+// run answers the request; call does what the endpoint it leads to is for.
+func (x *exchange) run(call func(endpoint, *exchange) error) {
+	defer x.log()
+	defer x.release()
+	defer x.rescue()
+	x.finish(x.serve(call))
+}
+
+// serve finds the endpoint and has it called.
+func (x *exchange) serve(call func(endpoint, *exchange) error) error {
 	x.secure()
 	route := x.h.route(x.r.URL.Path)
 	if route == nil || route.api {
@@ -119,7 +134,7 @@ func (x *exchange) serve() error {
 	if x.r.Method == http.MethodOptions {
 		return x.options(route)
 	}
-	serve, ok := route.methods[x.r.Method]
+	e, ok := route.methods[x.r.Method]
 	if !ok {
 		x.w.Header().Set("Allow", route.allow())
 		return refusal{
@@ -133,7 +148,7 @@ func (x *exchange) serve() error {
 			return err
 		}
 	}
-	return serve(x)
+	return call(e, x)
 }
 
 // route finds what a path leads to, nil if nothing. Doubled slashes and those at

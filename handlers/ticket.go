@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/replifire/replifire/auth"
@@ -54,6 +55,9 @@ func (x *exchange) admitListener() error {
 	principal, err := x.h.config.Tickets.Verify(tickets[0], space, pokePurpose)
 	if err != nil {
 		return err
+	}
+	if end := principal.Expires; !end.IsZero() && !time.Now().Before(end) {
+		return fmt.Errorf("the token behind the ticket has ended: %w", auth.ErrUnauthenticated)
 	}
 	x.recognize(principal, space)
 	if err := x.throttleUser(); err != nil {
