@@ -152,6 +152,10 @@ cover: ## Measure what the Go tests cover; coverage.html shows it.
 	@go tool cover -html=coverage.out -o coverage.html
 	@go tool cover -func=coverage.out | tail -n 1
 
+.PHONY: cover-core
+cover-core: ## Check what is covered of the packages that every promise rests on; 20 seconds.
+	.ci/cover
+
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format the Go code.
 	$(GOLANGCI) fmt
@@ -176,7 +180,7 @@ licences: $(LICENCES) ## Check the licences of everything that ships against .ci
 	.ci/licences $(LICENCES)
 
 # The scripts that a person or CI runs; the page's and the tests' are Node's.
-SCRIPTS := .ci/fuzz .ci/licences .ci/run .ci/sbom .ci/soak .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
+SCRIPTS := .ci/cover .ci/fuzz .ci/licences .ci/run .ci/sbom .ci/soak .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
 
 .PHONY: shell
 shell: ## Look for mistakes in the shell scripts.
