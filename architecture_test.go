@@ -25,8 +25,8 @@ var directions = map[string][]string{
 
 	"engine/fsck":        {"engine", "mutate", "protocol"},
 	"storetest":          {"engine", "engine/fsck", "mutate", "protocol"},
-	"memory":             {"engine", "engine/fsck", "protocol"},
-	"firestore":          {"engine", "engine/fsck", "protocol"},
+	"memory":             {"auth/members", "engine", "engine/fsck", "protocol"},
+	"firestore":          {"auth/members", "engine", "engine/fsck", "protocol"},
 	"mutate/mutatetest":  {"mutate", "protocol"},
 	"internal/faultrpc":  {},
 	"internal/faulttcp":  {},
@@ -49,7 +49,11 @@ var directions = map[string][]string{
 	"auth/token":  {"auth"},
 	"auth/ticket": {"auth", "protocol"},
 	"poke":        {"protocol"},
-	"handlers":    {"auth", "auth/ticket", "engine", "mutate", "poke", "protocol"},
+
+	"auth/members":             {"auth", "protocol"},
+	"auth/members/memberstest": {"auth/members", "protocol"},
+
+	"handlers": {"auth", "auth/ticket", "engine", "mutate", "poke", "protocol"},
 	"server": {
 		"auth", "auth/ticket", "auth/token", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol", "web",
 	},
@@ -72,7 +76,7 @@ var onlyIn = map[string][]string{
 	},
 	"testing": {
 		"storetest", "internal/apitest", "mutate/mutatetest", "internal/emulator/emulatortest",
-		"internal/sim", "internal/tokentest",
+		"internal/sim", "internal/tokentest", "auth/members/memberstest",
 	},
 	"github.com/go-jose/go-jose": {"auth/token", "internal/tokentest"},
 	"github.com/coreos/go-oidc":  {"auth/token"},

@@ -249,10 +249,10 @@ deploy_indexes() {
     run gcloud firestore indexes composite create --collection-group=clients --query-scope=collection \
       --field-config=field-path=clientGroupID,order=ascending \
       --field-config=field-path=version,order=ascending "${where[@]}"
-  for field in spaces clientGroups clients entries; do
+  for field in spaces clientGroups clients entries creators members; do
     run "${update[@]}" '*' --collection-group="$field" --disable-indexes "${where[@]}"
   done
-  for field in clients/version entries/version entries/key; do
+  for field in clients/version entries/version entries/key members/userID members/role; do
     run "${update[@]}" "${field#*/}" --collection-group="${field%/*}" --index=order=ascending "${where[@]}"
   done
   print_rules
