@@ -53,9 +53,10 @@ var directions = map[string][]string{
 	"auth/members":             {"auth", "protocol"},
 	"auth/members/memberstest": {"auth/members", "protocol"},
 
-	"handlers": {"auth", "auth/ticket", "engine", "mutate", "poke", "protocol"},
+	"handlers": {"auth", "auth/members", "auth/ticket", "engine", "mutate", "poke", "protocol"},
 	"server": {
-		"auth", "auth/ticket", "auth/token", "engine", "firestore", "handlers", "memory", "mutate", "poke", "protocol", "web",
+		"auth", "auth/members", "auth/ticket", "auth/token", "engine", "firestore", "handlers", "memory", "mutate",
+		"poke", "protocol", "web",
 	},
 	"internal/emulator/cmd/with-emulator": {"internal/emulator", "internal/emulator/emulatortest"},
 	"internal/emulator/emulatortest":      {"internal/emulator"},
@@ -63,7 +64,7 @@ var directions = map[string][]string{
 	".":          {"chat", "server"},
 	"cmd/hammer": {"internal/load"},
 	"cmd/replifire": {
-		"chat", "engine", "engine/fsck", "internal/emulator", "mutate", "protocol", "server",
+		"auth/members", "chat", "engine", "engine/fsck", "internal/emulator", "mutate", "protocol", "server",
 	},
 }
 

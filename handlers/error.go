@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/poke"
 	"github.com/replifire/replifire/protocol"
@@ -48,6 +49,9 @@ var table = []struct {
 	{auth.ErrUnavailable, unavailable},
 	{auth.ErrForbidden, refusal{http.StatusForbidden, "forbidden", "This is not allowed."}},
 	{engine.ErrForbidden, refusal{http.StatusForbidden, "forbidden", "This is not allowed."}},
+	{members.ErrLastOwner, refusal{
+		http.StatusConflict, "last_owner", "The space would have no owner. Make somebody else an owner first.",
+	}},
 	{engine.ErrMutationGap, refusal{
 		http.StatusConflict, "mutation_gap",
 		"A mutation before the one that was sent is missing. Those before it are applied.",

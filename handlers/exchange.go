@@ -29,6 +29,8 @@ type exchange struct {
 	// succeeded.
 	caller    engine.Caller
 	principal auth.Principal
+	// named is what the path names, where it names a space.
+	named membership
 	// err is why the request was refused or cut off.
 	err error
 }

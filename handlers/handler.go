@@ -16,7 +16,9 @@ type Handler struct {
 	cors   cors
 	ready  readiness
 	routes map[string]*route
-	page   *route // nil if there is none
+	// members are the routes that have ids in them, nil if there are none.
+	members *memberRoutes
+	page    *route // nil if there is none
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -58,6 +60,9 @@ func New(c Config) (*Handler, error) {
 		"/health":                     getRoute((*exchange).health),
 		"/ready":                      getRoute((*exchange).readiness),
 	}
+	if c.Members != nil {
+		h.members = newMemberRoutes()
+	}
 	if c.Page != nil {
 		h.page = getRoute((*exchange).servePage)
 		h.page.api = false
@@ -94,6 +99,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (x *exchange) serve() error {
 	x.secure()
 	route := x.h.route(x.r.URL.Path)
+	if route == nil && x.h.members != nil {
+		route, x.named = x.h.members.find(x.r.URL)
+	}
 	if route == nil || route.api {
 		x.closeToCaches()
 	}

@@ -61,13 +61,18 @@ func checkMediaType(values []string) error {
 	return nil
 }
 
-// identify finds out who asks, and for which space.
-func (x *exchange) identify() error {
+// authenticate finds out who asks.
+func (x *exchange) authenticate() (auth.Principal, error) {
 	authorization := x.r.Header.Values("Authorization")
 	if len(authorization) > 1 {
-		return badRequest("There must be one Authorization header at the most.")
+		return auth.Principal{}, badRequest("There must be one Authorization header at the most.")
 	}
-	principal, err := x.h.config.Authenticator.Authenticate(x.r.Context(), strings.Join(authorization, ""))
+	return x.h.config.Authenticator.Authenticate(x.r.Context(), strings.Join(authorization, ""))
+}
+
+// identify finds out who asks, and for which space.
+func (x *exchange) identify() error {
+	principal, err := x.authenticate()
 	if err != nil {
 		return err
 	}

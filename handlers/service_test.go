@@ -42,7 +42,14 @@ type service struct {
 // space named in checked is looked at by fsck.
 func newService(t testing.TB, change func(*handlers.Config), checked ...protocol.SpaceID) *service {
 	t.Helper()
-	s := &service{store: memory.New()}
+	return newServiceOn(t, memory.New(), change, checked...)
+}
+
+func newServiceOn(
+	t testing.TB, store *memory.Store, change func(*handlers.Config), checked ...protocol.SpaceID,
+) *service {
+	t.Helper()
+	s := &service{store: store}
 	s.engine = engine.New(s.store, chat.Mutators(), engine.Options{
 		Logger:   quiet,
 		OnCommit: func(id protocol.SpaceID, h engine.Head) { s.hub.Notify(id, h.Version) },

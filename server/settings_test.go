@@ -41,6 +41,7 @@ func TestDefaults(t *testing.T) {
 		Policy:            "open",
 		OIDCAlgorithms:    []string{"RS256"},
 		OIDCUserClaim:     "sub",
+		MaxSpacesPerUser:  100,
 		MaxBodyBytes:      8 << 20,
 		PushTimeout:       30 * time.Second,
 		Heartbeat:         20 * time.Second,
@@ -68,6 +69,7 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		"REPLIFIRE_OIDC_ISSUER=https://i.example", "REPLIFIRE_OIDC_AUDIENCE=a",
 		"REPLIFIRE_OIDC_ALGORITHMS=ES256,RS256", "REPLIFIRE_OIDC_USER_CLAIM=uid",
 		"REPLIFIRE_TICKET_KEYS=k", "REPLIFIRE_TICKET_KEYS_FILE=/keys",
+		"REPLIFIRE_MAX_SPACES_PER_USER=9",
 	)
 	flags := []string{
 		"--host=::1", "--port=1", "--store=memory", "--project=p", "--database=d",
@@ -78,6 +80,7 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		"--pull-max-age=8s", "--firebase-project=f", "--auth-emulator-host=h:2",
 		"--oidc-issuer=https://i.example", "--oidc-audience=a", "--oidc-algorithms=ES256,RS256",
 		"--oidc-user-claim=uid", "--ticket-keys=k", "--ticket-keys-file=/keys",
+		"--max-spaces-per-user=9",
 	}
 	want := server.Settings{
 		Host: "::1", Port: 1, Store: "memory",
@@ -86,8 +89,9 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		FirebaseProject: "f", AuthEmulatorHost: "h:2",
 		OIDCIssuer: "https://i.example", OIDCAudience: "a", OIDCAlgorithms: []string{"ES256", "RS256"},
 		OIDCUserClaim: "uid", TicketKeys: "k", TicketKeysFile: "/keys",
-		Origins: []string{"https://a.example", "https://b.example"},
-		Dev:     true, AllowUnsafe: true,
+		MaxSpacesPerUser: 9,
+		Origins:          []string{"https://a.example", "https://b.example"},
+		Dev:              true, AllowUnsafe: true,
 		SchemaVersions: []string{"1", "2"},
 		MaxBodyBytes:   3, PushTimeout: 4 * time.Second, Heartbeat: 5 * time.Second,
 		StreamLife: 6 * time.Minute, DrainTimeout: 7 * time.Second,
@@ -177,17 +181,17 @@ func TestWrongSettings(t *testing.T) {
 			[]string{project, "REPLIFIRE_POLICY=authenticated"},
 			[]string{"REPLIFIRE_POLICY=authenticated", "REPLIFIRE_AUTH is none"},
 		},
+		"nobody could be a member": {
+			[]string{project, "REPLIFIRE_POLICY=members"},
+			[]string{"REPLIFIRE_POLICY=members", "REPLIFIRE_AUTH is none"},
+		},
 		"unknown auth": {
 			[]string{project, "REPLIFIRE_AUTH=basic"},
 			[]string{`REPLIFIRE_AUTH is "basic"`, `must be one of none, firebase, oidc`},
 		},
-		"policy of later": {
-			[]string{project, "REPLIFIRE_POLICY=members"},
-			[]string{"REPLIFIRE_POLICY", "later version"},
-		},
 		"unknown policy": {
 			[]string{project, "REPLIFIRE_POLICY=mine"},
-			[]string{"REPLIFIRE_POLICY", `must be one of open, authenticated`},
+			[]string{"REPLIFIRE_POLICY", `must be one of open, authenticated, members`},
 		},
 		"log level":       {[]string{project, "REPLIFIRE_LOG_LEVEL=loud"}, []string{"log-level"}},
 		"log format":      {[]string{project, "REPLIFIRE_LOG_FORMAT=xml"}, []string{"--log-format"}},
@@ -197,7 +201,11 @@ func TestWrongSettings(t *testing.T) {
 		"no push":         {[]string{project, "REPLIFIRE_PUSH_TIMEOUT=0s"}, []string{"REPLIFIRE_PUSH_TIMEOUT"}},
 		"no heartbeat":    {[]string{project, "REPLIFIRE_HEARTBEAT=-1s"}, []string{"REPLIFIRE_HEARTBEAT"}},
 		"no stream":       {[]string{project, "REPLIFIRE_STREAM_LIFE=0s"}, []string{"REPLIFIRE_STREAM_LIFE"}},
-		"no drain":        {[]string{project, "REPLIFIRE_DRAIN_TIMEOUT=0s"}, []string{"REPLIFIRE_DRAIN_TIMEOUT"}},
+		"spaces per user": {
+			[]string{project, "REPLIFIRE_MAX_SPACES_PER_USER=-1"},
+			[]string{"REPLIFIRE_MAX_SPACES_PER_USER"},
+		},
+		"no drain": {[]string{project, "REPLIFIRE_DRAIN_TIMEOUT=0s"}, []string{"REPLIFIRE_DRAIN_TIMEOUT"}},
 		"all at once": {
 			[]string{"PORT=-1", "REPLIFIRE_AUTH=x", "REPLIFIRE_POLICY=y"},
 			[]string{"PORT", "GOOGLE_CLOUD_PROJECT", "REPLIFIRE_AUTH", "REPLIFIRE_POLICY"},
@@ -238,6 +246,7 @@ func TestCloudRunRefusesWhatIsUnsafe(t *testing.T) {
 		},
 		"said explicitly": {env: []string{allow}},
 		"with sign-in":    {env: []string{"REPLIFIRE_AUTH=firebase", "REPLIFIRE_POLICY=authenticated"}},
+		"with members":    {env: []string{"REPLIFIRE_AUTH=firebase", "REPLIFIRE_POLICY=members"}},
 		"unsigned tokens": {
 			env: []string{
 				"REPLIFIRE_AUTH=firebase", "REPLIFIRE_POLICY=authenticated", "FIREBASE_AUTH_EMULATOR_HOST=h:1", allow,

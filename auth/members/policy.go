@@ -188,6 +188,9 @@ func (p *Policy) Create(ctx context.Context, who auth.Principal, space protocol.
 	return err
 }
 
+// MaxSpaces is Options.MaxSpaces.
+func (p *Policy) MaxSpaces() int { return p.opts.MaxSpaces }
+
 // forget has the next question read again, also when the change failed: it may
 // have been made all the same.
 func (p *Policy) forget(key membership) {
