@@ -27,8 +27,8 @@ Needs gcloud, signed in as an owner of the project.
                        secret; 6 to 30 characters. Default: replifire.
   --database=NAME      The Firestore database. Default: (default).
   --auth=firebase|oidc Who signs users in, for the printed command. Default: firebase.
-  --policy=authenticated
-                       Who may use which space, likewise. Default: authenticated.
+  --policy=members|authenticated
+                       Who may use which space, likewise. Default: members.
   --origins=URL,…      Origins of the pages that may call, likewise.
   --rotate-ticket-key  Only adds a new key before the present one, see docs/security.md.
   --dry-run            Prints the commands for a project that has nothing, runs none.
@@ -37,7 +37,7 @@ TEXT
 }
 
 project='' region=us-central1 service=replifire database='(default)'
-auth=firebase policy=authenticated origins='' dry_run=false rotate=false
+auth=firebase policy=members origins='' dry_run=false rotate=false
 
 main() {
   arguments "$@"
@@ -99,7 +99,7 @@ set_value() {
     --service) pattern='^[a-z][a-z0-9-]{4,28}[a-z0-9]$' ;;
     --database) pattern='^(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])$' ;;
     --auth) pattern='^(firebase|oidc)$' ;;
-    --policy) pattern='^authenticated$' ;;
+    --policy) pattern='^(members|authenticated)$' ;;
     --origins) pattern='^(https?://[A-Za-z0-9.:-]+(,|$))*$' ;;
   esac
   [[ $2 =~ $pattern ]] || mistake "$1 cannot be '$2'"

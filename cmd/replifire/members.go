@@ -47,6 +47,9 @@ type membersListCommand struct {
 	JSON         bool `help:"Print one JSON object a line."`
 }
 
+// membersPage is how many members are read at once.
+const membersPage = 100
+
 // Run reads page by page.
 func (c *membersListCommand) Run(p *program) error {
 	store, closeStore, err := c.open(p)
@@ -55,7 +58,7 @@ func (c *membersListCommand) Run(p *program) error {
 	}
 	defer closeStore()
 	for after := ""; ; {
-		page, err := store.Members().List(p.ctx, c.Space, after, members.MaxListed)
+		page, err := store.Members().List(p.ctx, c.Space, after, membersPage)
 		if err != nil {
 			return err
 		}
@@ -65,7 +68,7 @@ func (c *membersListCommand) Run(p *program) error {
 			}
 			after = m.UserID
 		}
-		if len(page) < members.MaxListed {
+		if len(page) < membersPage {
 			return nil
 		}
 	}

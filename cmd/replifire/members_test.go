@@ -49,7 +49,7 @@ func TestMembersListsAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	const all = members.MaxListed + 1
+	const all = membersPage + 1
 	for i := range all {
 		m := members.Member{UserID: fmt.Sprintf("user%04d", i), Role: members.Owner}
 		if err := store.Members().Put(t.Context(), "s", m); err != nil {
@@ -58,7 +58,7 @@ func TestMembersListsAll(t *testing.T) {
 	}
 	code, stdout, stderr := execute(t.Context(), d.environment(), "members", "list", "s")
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
-	if code != 0 || stderr != "" || len(lines) != all || lines[all-1] != "owner   user1000" {
+	if code != 0 || stderr != "" || len(lines) != all || lines[all-1] != "owner   user0100" {
 		t.Errorf("list exits with %d, %q; %d lines, want %d", code, stderr, len(lines), all)
 	}
 }
