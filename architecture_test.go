@@ -25,8 +25,8 @@ var directions = map[string][]string{
 
 	"engine/fsck":           {"engine", "mutate", "protocol"},
 	"storetest":             {"engine", "engine/fsck", "mutate", "protocol"},
-	"memory":                {"engine", "engine/fsck", "protocol"},
-	"firestore":             {"engine", "engine/fsck", "protocol"},
+	"memory":                {"auth/members", "engine", "engine/fsck", "protocol"},
+	"firestore":             {"auth/members", "engine", "engine/fsck", "protocol"},
 	"mutate/mutatetest":     {"mutate", "protocol"},
 	"internal/faultrpc":     {},
 	"internal/faulttcp":     {},
@@ -45,17 +45,19 @@ var directions = map[string][]string{
 	"test/bench": {
 		"chat", "engine", "firestore", "internal/emulator", "internal/rpccount", "internal/signals", "protocol",
 	},
-	"test/signin/provider": {"internal/oidcprovider", "internal/signals"},
-	"web":                  {},
-	"chat":                 {"mutate", "protocol"},
-	"auth":                 {"protocol"},
-	"auth/token":           {"auth"},
-	"auth/ticket":          {"auth", "protocol"},
-	"poke":                 {"protocol"},
-	"limit":                {},
-	"handlers":             {"auth", "auth/ticket", "engine", "limit", "mutate", "poke", "protocol"},
+	"test/signin/provider":     {"internal/oidcprovider", "internal/signals"},
+	"web":                      {},
+	"chat":                     {"mutate", "protocol"},
+	"auth":                     {"protocol"},
+	"auth/token":               {"auth"},
+	"auth/ticket":              {"auth", "protocol"},
+	"poke":                     {"protocol"},
+	"limit":                    {},
+	"handlers":                 {"auth", "auth/members", "auth/ticket", "engine", "limit", "mutate", "poke", "protocol"},
+	"auth/members":             {"auth", "protocol"},
+	"auth/members/memberstest": {"auth/members", "protocol"},
 	"server": {
-		"auth", "auth/ticket", "auth/token", "engine", "firestore", "handlers", "limit", "memory", "mutate",
+		"auth", "auth/members", "auth/ticket", "auth/token", "engine", "firestore", "handlers", "limit", "memory", "mutate",
 		"poke", "protocol", "web",
 	},
 	"internal/emulator/cmd/with-emulator": {
@@ -66,7 +68,8 @@ var directions = map[string][]string{
 	".":          {"chat", "server"},
 	"cmd/hammer": {"internal/load", "internal/signals"},
 	"cmd/replifire": {
-		"chat", "engine", "engine/fsck", "internal/emulator", "internal/signals", "mutate", "protocol", "server",
+		"auth/members", "chat", "engine", "engine/fsck", "internal/emulator", "internal/signals", "mutate",
+		"protocol", "server",
 	},
 }
 
@@ -79,7 +82,7 @@ var onlyIn = map[string][]string{
 	},
 	"testing": {
 		"storetest", "internal/apitest", "mutate/mutatetest", "internal/emulator/emulatortest",
-		"internal/sim", "internal/tokentest",
+		"internal/sim", "internal/tokentest", "auth/members/memberstest",
 	},
 	"github.com/go-jose/go-jose": {"auth/token", "internal/tokentest", "internal/oidcprovider"},
 	"github.com/zitadel/oidc":    {"internal/oidcprovider"},

@@ -136,7 +136,9 @@ func TestNothingElseIsIndexed(t *testing.T) {
 			t.Errorf("no query uses the index of %s on %s", o.CollectionGroup, o.FieldPath)
 		}
 	}
-	for _, collection := range []string{"spaces", "entries", "clients", "clientGroups"} {
+	for _, collection := range []string{
+		"spaces", "entries", "clients", "clientGroups", "members", "creators",
+	} {
 		if declared.hasSingle(collection, "anything") {
 			t.Errorf("%s indexes fields by default", collection)
 		}

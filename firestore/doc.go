@@ -25,6 +25,10 @@
 //	clientGroups/{id}              a client group, never changed
 //	  clientGroupID, userID, space its id, its owner, its only space
 //	  createdAt                    time
+//	spaces/{space}/members/{user}  who may use a space; the space need not exist
+//	  userID, role                 whose role, and which: see package members
+//	creators/{user}                how many spaces a user has created
+//	  userID, spaces               whose count, and the count
 //
 // Document ids are the ids and keys themselves, escaped where Firestore
 // needs it (keys.go), so the field with the same content is the one to believe: a
@@ -39,7 +43,7 @@
 // # Indexes
 //
 // queries.go has all queries. They need version and key of entries, version of
-// clients, and clientGroupID with version of clients. firestore.indexes.json
+// clients, clientGroupID with version of clients, and userID and role of members. firestore.indexes.json
 // declares these and exempts everything else, since each index of a field
 // costs a write. Production refuses a query without its index, the emulator
 // does not; a test compares the file with the queries.
@@ -73,6 +77,12 @@
 // breaks off is resumed where it stopped, at the same moment. The emulator shows
 // commits by halves and moments that change, and is read with more care
 // (emulator.go).
+//
+// # Members
+//
+// A change of members is a transaction that reads what it depends on, with
+// Firestore's locks (members.go): it is rare, and never part of a commit. It moves no
+// version.
 //
 // # Security rules
 //

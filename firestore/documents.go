@@ -20,6 +20,9 @@ const (
 	clientsCollection = "clients"
 	groupsCollection  = "clientGroups"
 
+	membersCollection  = "members"
+	creatorsCollection = "creators"
+
 	fieldVersion = "version" // of a space, an entry, a client
 
 	fieldSpace      = "space"
@@ -42,6 +45,9 @@ const (
 	fieldLastMutationID = "lastMutationID"
 	fieldRejections     = "rejections"
 	fieldLastSeen       = "lastSeen"
+
+	fieldRole   = "role"
+	fieldSpaces = "spaces"
 
 	fieldMutationID = "id"
 	fieldName       = "name"

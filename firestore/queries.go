@@ -27,9 +27,14 @@ var (
 	groupClientsByVersion = shape{
 		collection: clientsCollection, equal: fieldGroupID, order: fieldVersion,
 	}
+	// membersByUser lists the members of a space.
+	membersByUser = shape{collection: membersCollection, order: fieldUserID}
+	// membersByRole finds the owners of a space.
+	membersByRole = shape{collection: membersCollection, order: fieldRole}
 
 	shapes = []shape{
 		entriesByVersion, entriesByKey, clientsByVersion, groupClientsByVersion,
+		membersByUser, membersByRole,
 	}
 )
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/auth/ticket"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/poke"
@@ -48,6 +49,9 @@ type Config struct {
 	Hub           *poke.Hub
 	Authenticator auth.Authenticator
 	Policy        auth.Policy
+	// Members are those that the policy goes by; it is the Policy, or what that goes
+	// by. Owners change them by HTTP. Nil: there are no routes for that.
+	Members *members.Policy
 	// Tickets are for clients that cannot send a header when they open a poke
 	// stream. Nil: tickets signed with a key of this Handler's own, which another
 	// instance does not know.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/poke"
 	"github.com/replifire/replifire/protocol"
@@ -51,6 +52,9 @@ var table = []struct {
 	{auth.ErrUnavailable, unavailable},
 	{auth.ErrForbidden, refusal{http.StatusForbidden, "forbidden", "This is not allowed."}},
 	{engine.ErrForbidden, refusal{http.StatusForbidden, "forbidden", "This is not allowed."}},
+	{members.ErrLastOwner, refusal{
+		http.StatusConflict, "last_owner", "The space would have no owner. Make somebody else an owner first.",
+	}},
 	{engine.ErrMutationGap, refusal{
 		http.StatusConflict, "mutation_gap",
 		"A mutation before the one that was sent is missing. Those before it are applied.",

@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/handlers"
 )
 
@@ -103,4 +105,32 @@ func checkAnswer(t *testing.T, w *httptest.ResponseRecorder) {
 		w.Header().Get("Content-Encoding") == "" && !json.Valid(w.Body.Bytes()) {
 		t.Errorf("the answer is no JSON: %s", w.Body)
 	}
+}
+
+// FuzzMembers is about the routes of members, by the owner of a space: whatever is
+// sent, the service answers, and the space keeps an owner.
+func FuzzMembers(f *testing.F) {
+	f.Add("GET", "/api/spaces/hers/members", "after=a&limit=1", "")
+	f.Add("PUT", "/api/spaces/hers/members/olga", "", `{"role":"reader"}`)
+	f.Add("PUT", "/api/spaces/hers/members/a%2Fb", "", `{"role":"owner"}`)
+	f.Add("PUT", "/api/spaces/new/members/olga", "", `{"role":"owner"}`)
+	f.Add("DELETE", "/api/spaces/hers/members/olga", "", "")
+	f.Add("DELETE", "//api/spaces/%2e%2e/members/%zz/", "", "{")
+	f.Fuzz(func(t *testing.T, method, path, query, body string) {
+		s := newClub(t, nil)
+		r := request(http.MethodPost, "/", body, "Authorization", "token olga")
+		r.Method = method
+		r.URL = &url.URL{Path: path, RawQuery: query}
+		if plain, err := url.PathUnescape(path); err == nil {
+			r.URL.Path, r.URL.RawPath = plain, path
+		}
+		w := do(s, r)
+		if w.Code >= 500 || w.Code < 200 || w.Code >= 300 && w.Code < 400 {
+			t.Errorf("%q %q?%q: %d %s", method, path, query, w.Code, w.Body)
+		}
+		list, err := s.store.Members().List(t.Context(), "hers", "", 10)
+		if err != nil || !slices.ContainsFunc(list, func(m members.Member) bool { return m.Role == members.Owner }) {
+			t.Errorf("members are %v (%v), want an owner", list, err)
+		}
+	})
 }

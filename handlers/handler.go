@@ -18,7 +18,9 @@ type Handler struct {
 	limits limits
 	sizes  *sizes
 	routes map[string]*route
-	page   *route // nil if there is none
+	// members are the routes that have ids in them, nil if there are none.
+	members *memberRoutes
+	page    *route // nil if there is none
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -64,6 +66,9 @@ func New(c Config) (*Handler, error) {
 		"/api/init":                   initRoute(c.Dev),
 		"/health":                     openRoute((*exchange).health),
 		"/ready":                      openRoute((*exchange).readiness),
+	}
+	if c.Members != nil {
+		h.members = newMemberRoutes()
 	}
 	if c.Page != nil {
 		h.page = openRoute((*exchange).servePage)
@@ -124,6 +129,9 @@ func (x *exchange) run(call func(endpoint, *exchange) error) {
 func (x *exchange) serve(call func(endpoint, *exchange) error) error {
 	x.secure()
 	route := x.h.route(x.r.URL.Path)
+	if route == nil && x.h.members != nil {
+		route, x.named = x.h.members.find(x.r.URL)
+	}
 	if route == nil || route.api {
 		x.closeToCaches()
 	}

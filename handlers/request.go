@@ -63,13 +63,18 @@ func checkMediaType(values []string) error {
 	return nil
 }
 
-// identify finds out who asks, and for which space.
-func (x *exchange) identify() error {
+// authenticate finds out who asks.
+func (x *exchange) authenticate() (auth.Principal, error) {
 	authorization := x.r.Header.Values("Authorization")
 	if len(authorization) > 1 {
-		return badRequest("There must be one Authorization header at the most.")
+		return auth.Principal{}, badRequest("There must be one Authorization header at the most.")
 	}
-	principal, err := x.h.config.Authenticator.Authenticate(x.r.Context(), strings.Join(authorization, ""))
+	return x.h.config.Authenticator.Authenticate(x.r.Context(), strings.Join(authorization, ""))
+}
+
+// identify finds out who asks, and for which space.
+func (x *exchange) identify() error {
+	principal, err := x.authenticate()
 	if err != nil {
 		return err
 	}
@@ -77,14 +82,14 @@ func (x *exchange) identify() error {
 	if err != nil {
 		return err
 	}
-	x.recognize(principal, space)
-	return x.throttleUser()
+	return x.recognize(principal, space)
 }
 
-// recognize notes who asks, and for which space.
-func (x *exchange) recognize(p auth.Principal, space protocol.SpaceID) {
+// recognize notes who asks, and for which space. It refuses who asks too often.
+func (x *exchange) recognize(p auth.Principal, space protocol.SpaceID) error {
 	x.principal = p
 	x.caller.UserID, x.caller.Claims, x.caller.Space = p.UserID, p.Claims, space
+	return x.throttleUser()
 }
 
 // admit identifies the caller and asks the policy.

@@ -59,8 +59,7 @@ func (x *exchange) admitListener() error {
 	if end := principal.Expires; !end.IsZero() && !time.Now().Before(end) {
 		return fmt.Errorf("the token behind the ticket has ended: %w", auth.ErrUnauthenticated)
 	}
-	x.recognize(principal, space)
-	if err := x.throttleUser(); err != nil {
+	if err := x.recognize(principal, space); err != nil {
 		return err
 	}
 	return x.allowed(auth.Read)

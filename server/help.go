@@ -23,8 +23,8 @@ var help = map[string]string{
 
 	"auth": "How callers are recognized: by the ID tokens of firebase or of an oidc" +
 		" issuer; none: everybody is nobody in particular.",
-	"policy": "Who may read and write every space: open, everybody;" +
-		" authenticated, who is signed in.",
+	"policy": "Who may use a space: open, everybody any; authenticated, who is signed in any;" +
+		" members, whom its owners have made a member.",
 	"firebase-project": "Project whose ID tokens count; empty: that of the database.",
 	"auth-emulator-host": "Set where the Firebase Auth emulator runs: its unsigned tokens count" +
 		" and no others. Never on Cloud Run.",
@@ -43,6 +43,8 @@ var help = map[string]string{
 	"allow-unsafe": "Run on Cloud Run even without sign-in, with the open policy," +
 		" in development mode or on the memory store.",
 
+	"max-spaces-per-user": "How many spaces a user may create with the policy members;" +
+		" 0: any number.",
 	"schema-versions": "Schema versions of the application that are accepted; clients of" +
 		" others are told VersionNotSupported. Empty: all.",
 	"max-body-bytes": "Largest request body, beyond it 413. A client sends its whole" +

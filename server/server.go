@@ -66,6 +66,7 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	s.closeStore = closeStore
+	s.access.goBy(&settings, store.Members())
 	s.engine = engine.New(store, mutators, settings.engineLimits(engine.Options{
 		SchemaVersions: settings.SchemaVersions,
 		Logger:         s.log,
@@ -103,6 +104,7 @@ func (s *Server) route(ctx context.Context, store engine.Store) error {
 		Hub:           s.hub,
 		Authenticator: s.access.authenticator,
 		Policy:        s.access.policy,
+		Members:       s.access.members,
 		Tickets:       s.access.tickets,
 		Origins:       s.settings.Origins,
 		Dev:           s.settings.Dev,

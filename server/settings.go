@@ -58,6 +58,8 @@ type Settings struct {
 	Dev         bool     `env:"REPLIFIRE_DEV" group:"access"`
 	AllowUnsafe bool     `env:"REPLIFIRE_ALLOW_UNSAFE" group:"access"`
 
+	MaxSpacesPerUser int `env:"REPLIFIRE_MAX_SPACES_PER_USER" group:"limits" default:"100"`
+
 	SchemaVersions []string      `env:"REPLIFIRE_SCHEMA_VERSIONS" group:"limits" placeholder:"VERSION"`
 	PushTimeout    time.Duration `env:"REPLIFIRE_PUSH_TIMEOUT" group:"limits" default:"30s"`
 	PullMaxAge     time.Duration `env:"REPLIFIRE_PULL_MAX_AGE" group:"limits" default:"0s"`
@@ -119,24 +121,21 @@ func (f *FirestoreSettings) check() error {
 	return nil
 }
 
-// checkKnown accepts the values that exist today, and tells the design's others
-// from mistakes.
-func checkKnown(name, value string, today []string, later ...string) error {
-	if slices.Contains(today, value) {
+// checkKnown accepts the values that exist.
+func checkKnown(name, value string, known ...string) error {
+	if slices.Contains(known, value) {
 		return nil
 	}
-	known := strings.Join(today, ", ")
-	if slices.Contains(later, value) {
-		return fmt.Errorf("%s is %q, which comes with a later version:"+
-			" this one knows only %s", name, value, known)
-	}
-	return fmt.Errorf("%s is %q: it must be one of %s", name, value, known)
+	return fmt.Errorf("%s is %q: it must be one of %s", name, value, strings.Join(known, ", "))
 }
 
 // checkTimes reports times that nothing can work with.
 func (s *Settings) checkTimes() error {
 	if s.PullMaxAge < 0 {
 		return errors.New("REPLIFIRE_PULL_MAX_AGE must not be less than 0")
+	}
+	if s.MaxSpacesPerUser < 0 {
+		return errors.New("REPLIFIRE_MAX_SPACES_PER_USER must not be less than 0")
 	}
 	return cmp.Or(
 		positive("REPLIFIRE_PUSH_TIMEOUT", int64(s.PushTimeout)),

@@ -41,6 +41,7 @@ func TestDefaults(t *testing.T) {
 		Policy:            "open",
 		OIDCAlgorithms:    []string{"RS256"},
 		OIDCUserClaim:     "sub",
+		MaxSpacesPerUser:  100,
 		LimitSettings: server.LimitSettings{
 			MaxBodyBytes: 8 << 20, MaxBodiesBytes: 128 << 20, MaxMutations: 50_000,
 			MaxKeyBytes: 1024, MaxValueBytes: 1_000_000, MaxDepth: 100,
@@ -83,6 +84,7 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		"REPLIFIRE_BURST_PER_ADDRESS=13", "REPLIFIRE_PROXIES=2", "REPLIFIRE_MAX_STREAMS=14",
 		"REPLIFIRE_MAX_STREAMS_PER_USER=15", "REPLIFIRE_MAX_HEADER_BYTES=16", "REPLIFIRE_HEADER_TIMEOUT=17s",
 		"REPLIFIRE_BODY_TIMEOUT=18s", "REPLIFIRE_IDLE_TIMEOUT=19s",
+		"REPLIFIRE_MAX_SPACES_PER_USER=9",
 	)
 	flags := []string{
 		"--host=::1", "--port=1", "--store=memory", "--project=p", "--database=d",
@@ -100,6 +102,7 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		"--burst-per-address=13", "--proxies=2", "--max-streams=14",
 		"--max-streams-per-user=15", "--max-header-bytes=16", "--header-timeout=17s",
 		"--body-timeout=18s", "--idle-timeout=19s",
+		"--max-spaces-per-user=9",
 	}
 	want := server.Settings{
 		Host: "::1", Port: 1, Store: "memory",
@@ -108,8 +111,9 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		FirebaseProject: "f", AuthEmulatorHost: "h:2",
 		OIDCIssuer: "https://i.example", OIDCAudience: "a", OIDCAlgorithms: []string{"ES256", "RS256"},
 		OIDCUserClaim: "uid", TicketKeys: "k", TicketKeysFile: "/keys",
-		Origins: []string{"https://a.example", "https://b.example"},
-		Dev:     true, AllowUnsafe: true,
+		MaxSpacesPerUser: 9,
+		Origins:          []string{"https://a.example", "https://b.example"},
+		Dev:              true, AllowUnsafe: true,
 		SchemaVersions: []string{"1", "2"},
 		LimitSettings: server.LimitSettings{
 			MaxBodyBytes: 3, MaxBodiesBytes: 4, MaxMutations: 5, MaxKeyBytes: 6,
@@ -206,17 +210,17 @@ func TestWrongSettings(t *testing.T) {
 			[]string{project, "REPLIFIRE_POLICY=authenticated"},
 			[]string{"REPLIFIRE_POLICY=authenticated", "REPLIFIRE_AUTH is none"},
 		},
+		"nobody could be a member": {
+			[]string{project, "REPLIFIRE_POLICY=members"},
+			[]string{"REPLIFIRE_POLICY=members", "REPLIFIRE_AUTH is none"},
+		},
 		"unknown auth": {
 			[]string{project, "REPLIFIRE_AUTH=basic"},
 			[]string{`REPLIFIRE_AUTH is "basic"`, `must be one of none, firebase, oidc`},
 		},
-		"policy of later": {
-			[]string{project, "REPLIFIRE_POLICY=members"},
-			[]string{"REPLIFIRE_POLICY", "later version"},
-		},
 		"unknown policy": {
 			[]string{project, "REPLIFIRE_POLICY=mine"},
-			[]string{"REPLIFIRE_POLICY", `must be one of open, authenticated`},
+			[]string{"REPLIFIRE_POLICY", `must be one of open, authenticated, members`},
 		},
 		"log level":       {[]string{project, "REPLIFIRE_LOG_LEVEL=loud"}, []string{"log-level"}},
 		"log format":      {[]string{project, "REPLIFIRE_LOG_FORMAT=xml"}, []string{"--log-format"}},
@@ -239,6 +243,10 @@ func TestWrongSettings(t *testing.T) {
 		"no heartbeat": {[]string{project, "REPLIFIRE_HEARTBEAT=-1s"}, []string{"REPLIFIRE_HEARTBEAT"}},
 		"no stream":    {[]string{project, "REPLIFIRE_STREAM_LIFE=0s"}, []string{"REPLIFIRE_STREAM_LIFE"}},
 		"no drain":     {[]string{project, "REPLIFIRE_DRAIN_TIMEOUT=0s"}, []string{"REPLIFIRE_DRAIN_TIMEOUT"}},
+		"spaces per user": {
+			[]string{project, "REPLIFIRE_MAX_SPACES_PER_USER=-1"},
+			[]string{"REPLIFIRE_MAX_SPACES_PER_USER"},
+		},
 		"all at once": {
 			[]string{"PORT=-1", "REPLIFIRE_AUTH=x", "REPLIFIRE_POLICY=y"},
 			[]string{"PORT", "GOOGLE_CLOUD_PROJECT", "REPLIFIRE_AUTH", "REPLIFIRE_POLICY"},
@@ -279,6 +287,7 @@ func TestCloudRunRefusesWhatIsUnsafe(t *testing.T) {
 		},
 		"said explicitly": {env: []string{allow}},
 		"with sign-in":    {env: []string{"REPLIFIRE_AUTH=firebase", "REPLIFIRE_POLICY=authenticated"}},
+		"with members":    {env: []string{"REPLIFIRE_AUTH=firebase", "REPLIFIRE_POLICY=members"}},
 		"unsigned tokens": {
 			env: []string{
 				"REPLIFIRE_AUTH=firebase", "REPLIFIRE_POLICY=authenticated", "FIREBASE_AUTH_EMULATOR_HOST=h:1", allow,

@@ -33,6 +33,7 @@ type commands struct {
 	Fsck     fsckCommand     `cmd:"" help:"Check everything that is stored of a space."`
 	Reset    resetCommand    `cmd:"" help:"Empty a space, for good."`
 	Purge    purgeCommand    `cmd:"" help:"Delete what an interrupted reset left in storage."`
+	Members  membersCommand  `cmd:"" help:"Say who may use a space."`
 	Restored restoredCommand `cmd:"" help:"Say that a backup was put back into a space."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
