@@ -149,11 +149,16 @@ func (b *pushBatch) unknown() Documents {
 }
 
 // admit stops the pushes whose group is another user's or space's, or that speak
-// for another group's client: nothing of such a push is applied.
+// for another group's client: nothing of such a push is applied. Nor is anything of
+// a group from before the space was deleted, whose clients start afresh.
 func (b *pushBatch) admit() {
 	for _, j := range b.jobs {
-		if !b.admits(j) {
+		g, ok := b.group(j.group)
+		switch {
+		case !b.admits(j):
 			j.stop = ErrForbidden
+		case ok && b.base.head.outlived(g):
+			j.stop = protocol.ClientStateNotFound()
 		}
 	}
 }
