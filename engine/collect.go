@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/replifire/replifire/protocol"
@@ -78,4 +79,37 @@ func (e *Engine) Delete(ctx context.Context, id protocol.SpaceID) (Head, error) 
 	}
 	e.purge(id)
 	return head, nil
+}
+
+// spacesPage is how many spaces are listed at once.
+const spacesPage = 300
+
+// Spaces yields the spaces that were ever written to, deleted ones too, in an order
+// that never changes: those behind after, from the first if that is "". What is done
+// meanwhile may take any time, since it reads by pages. An error is yielded once, last.
+func (e *Engine) Spaces(ctx context.Context, after protocol.SpaceID) iter.Seq2[protocol.SpaceID, error] {
+	return func(yield func(protocol.SpaceID, error) bool) {
+		for {
+			page, err := e.store.Spaces(ctx, after, spacesPage)
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, id := range page {
+				if !yield(id, nil) {
+					return
+				}
+				after = id
+			}
+			if len(page) < spacesPage {
+				return
+			}
+		}
+	}
+}
+
+// Expired says how many tombstones of the space Collect would give up next.
+func (e *Engine) Expired(ctx context.Context, id protocol.SpaceID, before time.Time) (int, error) {
+	found, err := e.store.Expired(ctx, id, before, collectStep)
+	return found.Tombstones, err
 }
