@@ -29,6 +29,9 @@ func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) 
 	if err := p.open(ctx); err != nil {
 		return nil, err
 	}
+	if p.known && p.head.outlived(p.group) {
+		return nil, protocol.ClientStateNotFound() // whatever it has seen: it starts afresh
+	}
 	if err := p.checkClient(); err != nil {
 		return nil, err
 	}
@@ -146,12 +149,8 @@ func (p *pull) diffable() bool {
 
 // lostState reports whether the group may have seen lastMutationIDs that the
 // space has lost: it would reject every answer, so it must come back as a new one.
-// So must a group of before the space was deleted, whatever it has seen.
 func (p *pull) lostState() bool {
 	c, head := p.req.Cookie, p.head
-	if p.known && head.outlived(p.group) {
-		return true
-	}
 	if !c.Ours || !p.known {
 		return false
 	}

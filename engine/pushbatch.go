@@ -155,19 +155,17 @@ func (b *pushBatch) admit() {
 	for _, j := range b.jobs {
 		g, ok := b.group(j.group)
 		switch {
-		case !b.admits(j):
+		case ok && (g.UserID != j.caller.UserID || g.Space != b.space.id):
 			j.stop = ErrForbidden
-		case ok && b.base.head.outlived(g):
+		case ok && b.base.head.outlived(g): // its clients' ids may be others' by now
 			j.stop = protocol.ClientStateNotFound()
+		case !b.admitsClients(j):
+			j.stop = ErrForbidden
 		}
 	}
 }
 
-func (b *pushBatch) admits(j *batchJob) bool {
-	g, ok := b.group(j.group)
-	if ok && (g.UserID != j.caller.UserID || g.Space != b.space.id) {
-		return false
-	}
+func (b *pushBatch) admitsClients(j *batchJob) bool {
 	for _, m := range j.mutations[j.decided:] {
 		if c, ok := b.client(m.ClientID); ok && c.GroupID != j.group {
 			return false

@@ -21,6 +21,10 @@ type version struct {
 	seq    int // counts all commits, and what else changes a space
 	state  entries
 	lmids  map[protocol.ClientID]int64
+	// dead are the groups of before the space was last deleted, and gone is what
+	// lmids was then; never changed.
+	dead map[protocol.ClientGroupID]bool
+	gone map[protocol.ClientID]int64
 }
 
 // history is what the oracle knows of a space.
@@ -126,7 +130,12 @@ func (o *oracle) committed(id protocol.SpaceID, c engine.Commit) *Violation {
 	before := h.head
 	v := &version{
 		number: c.Next.Version, epoch: c.Next.Epoch, seq: o.seq,
-		state: maps.Clone(before.state), lmids: maps.Clone(before.lmids),
+		state: maps.Clone(before.state), lmids: maps.Clone(before.lmids), dead: before.dead, gone: before.gone,
+	}
+	if c.Next.DeletedVersion > c.Prev.DeletedVersion {
+		h.lossy = true
+		v.dead, v.gone = maps.Clone(h.groups), before.lmids
+		v.lmids = map[protocol.ClientID]int64{}
 	}
 	if c.Next.Base > c.Prev.Base {
 		h.resets++
@@ -171,8 +180,14 @@ func (o *oracle) clients(id protocol.SpaceID, h *history, v *version, c engine.C
 		h.groups[g.ID] = true
 	}
 	for _, cl := range c.Clients {
+		if v.dead[o.groupOf[cl.ID]] && v.lmids[cl.ID] == 0 {
+			o.groupOf[cl.ID] = cl.GroupID // the id of a client that is gone may be another's
+		}
 		if want := o.groupOf[cl.ID]; want != cl.GroupID || !h.groups[cl.GroupID] {
 			return violated(Isolation, "client %s of group %s stored in group %s", cl.ID, want, cl.GroupID)
+		}
+		if v.dead[cl.GroupID] {
+			return violated(ExactlyOnce, "client %s of deleted group %s comes back to life", cl.ID, cl.GroupID)
 		}
 		if old := v.lmids[cl.ID]; cl.LastMutationID <= old {
 			return violated(LMIDMonotone, "client %s: %d after %d", cl.ID, cl.LastMutationID, old)
@@ -192,7 +207,11 @@ func (o *oracle) replay(before, v *version, state entries) *Violation {
 	if !strings.HasPrefix(log, old) {
 		return violated(ExactlyOnce, "log has lost tokens: %q after %q", log, old)
 	}
-	r := &rerun{oracle: o, state: state, lmids: maps.Clone(before.lmids), to: v.lmids}
+	lmids := maps.Clone(before.lmids)
+	if len(v.lmids) == 0 { // the space was deleted
+		clear(lmids)
+	}
+	r := &rerun{oracle: o, state: state, lmids: lmids, to: v.lmids}
 	for token := range strings.FieldsSeq(log[len(old):]) {
 		if violation := r.token(token); violation != nil {
 			return violation

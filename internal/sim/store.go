@@ -62,6 +62,9 @@ var errDead = fmt.Errorf("%w: instance is dead", engine.ErrUnavailable)
 
 // park waits for the scheduler, or for the end of the call's time.
 func (s *store) park(ctx context.Context, commit *late, key string) (verdict, error) {
+	if n, ok := ctx.Value(runKey{}).(int); ok {
+		key = fmt.Sprintf("%s #%d", key, n)
+	}
 	c := &call{
 		key: fmt.Sprintf("%d %s", s.instance, key), instance: s.instance,
 		commit: commit, verdict: make(chan verdict, 1),
