@@ -41,7 +41,8 @@
 // # Indexes
 //
 // queries.go has all queries. They need version, key and deletedAt of entries (which
-// only tombstones have, so that it costs the others nothing), version of clients, and clientGroupID with version of clients. firestore.indexes.json
+// only tombstones have, so that it costs the others nothing), version of clients,
+// and clientGroupID with version of clients. firestore.indexes.json
 // declares these and exempts everything else, since each index of a field
 // costs a write. Production refuses a query without its index, the emulator
 // does not; a test compares the file with the queries.

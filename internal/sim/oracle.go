@@ -52,6 +52,8 @@ type oracle struct {
 	issued  map[protocol.ClientID][]issued
 	groupOf map[protocol.ClientID]protocol.ClientGroupID
 	owners  map[protocol.ClientGroupID]owner
+	// taken are the clients whose id another group used when they were deleted.
+	taken   map[protocol.ClientID]bool
 	ops     map[string]*operation
 	seq     int
 	commits int
@@ -77,6 +79,7 @@ func newOracle() *oracle {
 		issued:  map[protocol.ClientID][]issued{},
 		groupOf: map[protocol.ClientID]protocol.ClientGroupID{},
 		owners:  map[protocol.ClientGroupID]owner{},
+		taken:   map[protocol.ClientID]bool{},
 		ops:     map[string]*operation{},
 	}
 }
@@ -180,10 +183,10 @@ func (o *oracle) clients(id protocol.SpaceID, h *history, v *version, c engine.C
 		h.groups[g.ID] = true
 	}
 	for _, cl := range c.Clients {
-		if v.dead[o.groupOf[cl.ID]] && v.lmids[cl.ID] == 0 {
-			o.groupOf[cl.ID] = cl.GroupID // the id of a client that is gone may be another's
+		if v.dead[o.groupOf[cl.ID]] && v.lmids[cl.ID] == 0 && o.groupOf[cl.ID] != cl.GroupID {
+			o.taken[cl.ID] = true // the id of a client that is gone may be another's
 		}
-		if want := o.groupOf[cl.ID]; want != cl.GroupID || !h.groups[cl.GroupID] {
+		if want := o.groupOf[cl.ID]; want != cl.GroupID && !o.taken[cl.ID] || !h.groups[cl.GroupID] {
 			return violated(Isolation, "client %s of group %s stored in group %s", cl.ID, want, cl.GroupID)
 		}
 		if v.dead[cl.GroupID] {
@@ -361,13 +364,13 @@ func (o *oracle) view(space protocol.SpaceID, c *replica.Client) *Violation {
 		return violation
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.lmids)) {
-		if o.groupOf[id] == c.Group() && c.LastMutationIDs()[id] != v.lmids[id] {
+		if o.groupOf[id] == c.Group() && !o.taken[id] && c.LastMutationIDs()[id] != v.lmids[id] {
 			return violated(Prefix, "client %s at %d/%s knows lastMutationID %d of %s, want %d",
 				c.ID(), v.number, v.epoch, c.LastMutationIDs()[id], id, v.lmids[id])
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.LastMutationIDs())) {
-		if o.groupOf[id] != c.Group() {
+		if o.groupOf[id] != c.Group() && !o.taken[id] {
 			return violated(Isolation, "client %s is told of %s of group %s", c.ID(), id, o.groupOf[id])
 		}
 		if n := c.LastMutationIDs()[id]; n > v.lmids[id] && !h.lossy {
