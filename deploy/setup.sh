@@ -252,7 +252,7 @@ deploy_indexes() {
   for field in spaces clientGroups clients entries creators members; do
     run "${update[@]}" '*' --collection-group="$field" --disable-indexes "${where[@]}"
   done
-  for field in clients/version entries/version entries/key members/userID members/role; do
+  for field in clients/version entries/version entries/key entries/deletedAt members/userID members/role; do
     run "${update[@]}" "${field#*/}" --collection-group="${field%/*}" --index=order=ascending "${where[@]}"
   done
   print_rules

@@ -60,6 +60,9 @@ func (b *batch) operate(j *job) error {
 	if !b.base.head.Exists() && !op.onEmpty {
 		return nil
 	}
+	if op.skip != nil && op.skip(b.base.head) {
+		return nil
+	}
 	if err := b.write(j); err != nil {
 		op.failed = !errors.Is(err, ErrUnavailable)
 		return err

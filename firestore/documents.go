@@ -34,6 +34,9 @@ const (
 	fieldCreatedAt  = "createdAt"
 	fieldUpdatedAt  = "updatedAt"
 
+	fieldDeletedAt      = "deletedAt" // of a space, a tombstone
+	fieldDeletedVersion = "deletedVersion"
+
 	fieldKey     = "key"
 	fieldValue   = "value"
 	fieldJSON    = "json"
@@ -79,6 +82,9 @@ func storedHead(h engine.Head) engine.Head {
 	if !h.RestoredAt.IsZero() {
 		h.RestoredAt = stored(h.RestoredAt)
 	}
+	if !h.DeletedAt.IsZero() {
+		h.DeletedAt = stored(h.DeletedAt)
+	}
 	return h
 }
 
@@ -95,6 +101,9 @@ func headFields(space protocol.SpaceID, h engine.Head) map[string]any {
 	}
 	if !h.RestoredAt.IsZero() {
 		fields[fieldRestoredAt] = h.RestoredAt
+	}
+	if !h.DeletedAt.IsZero() {
+		fields[fieldDeletedAt], fields[fieldDeletedVersion] = h.DeletedAt, h.DeletedVersion
 	}
 	return fields
 }
@@ -115,9 +124,9 @@ func decodeHead(doc *firestore.DocumentSnapshot, space protocol.SpaceID) (engine
 		UpdatedAt: field[time.Time](f, fieldUpdatedAt),
 		Revision:  revision(doc.UpdateTime),
 	}
-	if _, ok := f.values[fieldRestoredAt]; ok {
-		h.RestoredAt = field[time.Time](f, fieldRestoredAt)
-	}
+	h.RestoredAt = optional[time.Time](f, fieldRestoredAt)
+	h.DeletedAt = optional[time.Time](f, fieldDeletedAt)
+	h.DeletedVersion = optional[int64](f, fieldDeletedVersion)
 	if h.Version < 1 {
 		f.fail(fmt.Errorf("version %d of a space that exists", h.Version))
 	}
@@ -134,6 +143,8 @@ func entryFields(e engine.Entry) map[string]any {
 	if !e.Deleted {
 		name, content := encodeValue(e.Value)
 		fields[name] = content
+	} else if !e.DeletedAt.IsZero() {
+		fields[fieldDeletedAt] = stored(e.DeletedAt)
 	}
 	return fields
 }
@@ -144,6 +155,8 @@ func decodeEntry(doc *firestore.DocumentSnapshot) (engine.Entry, error) {
 		Key:     field[string](f, fieldKey),
 		Version: field[int64](f, fieldVersion),
 		Deleted: field[bool](f, fieldDeleted),
+
+		DeletedAt: optional[time.Time](f, fieldDeletedAt),
 	}
 	f.is(fieldKey, e.Key)
 	if f.err != nil || e.Deleted {
@@ -261,4 +274,13 @@ func field[T any](f *fields, name string) T {
 		f.fail(fmt.Errorf("field %s is %T, not %T", name, f.values[name], value))
 	}
 	return value
+}
+
+// optional is the value of a field that is left out where it says nothing.
+func optional[T any](f *fields, name string) T {
+	if _, ok := f.values[name]; !ok {
+		var none T
+		return none
+	}
+	return field[T](f, name)
 }
