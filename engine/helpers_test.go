@@ -219,12 +219,15 @@ func (v *view) tryPull(t *testing.T, e *engine.Engine, c engine.Caller, g protoc
 	if next.Compare(v.cookie) < 0 {
 		t.Fatalf("cookie went back from %s to %s", v.cookie.Raw, next.Raw)
 	}
+	var operations []protocol.PatchOperation
 	for op, err := range resp.Patch {
 		if err != nil {
 			return err
 		}
+		operations = append(operations, op)
 		v.apply(t, op)
 	}
+	checkEncoded(t, resp, operations)
 	for id, last := range resp.LastMutationIDChanges {
 		if last < v.last[id] {
 			t.Fatalf("lastMutationID of %s went back from %d to %d", id, v.last[id], last)

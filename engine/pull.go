@@ -60,7 +60,7 @@ type pull struct {
 
 	// What changed since the cookie, if memory knows it.
 	recalled bool
-	entries  []Entry
+	entries  []*recent
 	clients  []Client
 }
 
@@ -169,7 +169,9 @@ func (p *pull) changes(ctx context.Context) (*protocol.PullResponse, error) {
 		return nil, err
 	}
 	if inMemory {
-		return p.response(cookie.Raw, p.clients, inMemoryPatch(p.entries)), nil
+		resp := p.response(cookie.Raw, p.clients, inMemoryPatch(p.entries))
+		resp.Encoded = encodedPatch(p.entries)
+		return resp, nil
 	}
 	return p.answer(ctx, cookie, since, since, operationOf)
 }
@@ -291,17 +293,6 @@ func (p *pull) rejections(c Client) []protocol.Rejection {
 		}
 	}
 	return list
-}
-
-// inMemoryPatch are changes that need no reading.
-func inMemoryPatch(entries []Entry) iter.Seq2[protocol.PatchOperation, error] {
-	return func(yield func(protocol.PatchOperation, error) bool) {
-		for _, e := range entries {
-			if op, _ := operationOf(e); !yield(op, nil) {
-				return
-			}
-		}
-	}
 }
 
 func emptyPatch(func(protocol.PatchOperation, error) bool) {}

@@ -76,7 +76,7 @@ func (r *reader) recent() (Head, bool) {
 // history as head and not behind it.
 func (r *reader) since(
 	head Head, version int64, group protocol.ClientGroupID,
-) (Head, []Entry, []Client, bool) {
+) (Head, []*recent, []Client, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.tail.sameHistory(head) || r.tail.head.Version < head.Version {

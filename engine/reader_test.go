@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/memory"
 	"github.com/replifire/replifire/protocol"
@@ -134,5 +136,63 @@ func TestTailAgainstStore(t *testing.T) {
 		if fmt.Sprint(v.last) != fmt.Sprint(want.last) {
 			t.Fatalf("step %d: lastMutationIDs: got %v, want %v", i, v.last, want.last)
 		}
+	}
+}
+
+// checkEncoded compares what an answer has encoded already with its operations.
+func checkEncoded(t *testing.T, resp *protocol.PullResponse, operations []protocol.PatchOperation) {
+	t.Helper()
+	if resp.Encoded == nil {
+		return
+	}
+	got, want := []string{}, []string{}
+	for text := range resp.Encoded {
+		got = append(got, string(text))
+	}
+	for _, op := range operations {
+		text, err := op.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, string(text))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("encoded operations (-want +got):\n%s", diff)
+	}
+}
+
+// TestEntriesAreEncodedOnce: answers share the text of an operation, from whatever
+// cookie they lead on, however many there are.
+func TestEntriesAreEncodedOnce(t *testing.T) {
+	t.Parallel()
+	e := start(t, fresh(t), engine.Options{})
+	mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}))
+	first := newView()
+	first.pull(t, e, alice, "g1")
+	mustPush(t, e, alice, "g1", mutation("c", 2, "put", put{"b", 2}))
+	second := first.clone()
+	second.pull(t, e, alice, "g1")
+	mustPush(t, e, alice, "g1", mutation("c", 3, "put", put{"c", 3}), mutation("c", 4, "del", "a"))
+	texts := map[string]*byte{}
+	for i := range 1000 {
+		v := []*view{first, second}[i%2]
+		resp, err := e.Pull(t.Context(), alice, &protocol.PullRequest{
+			Version: 1, ClientGroupID: "g1", Cookie: v.cookie,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Encoded == nil {
+			t.Fatal("the answer is not encoded, though its changes are in memory")
+		}
+		for text := range resp.Encoded {
+			if known, ok := texts[string(text)]; ok && known != &text[0] {
+				t.Fatalf("%s was encoded again", text)
+			}
+			texts[string(text)] = &text[0]
+		}
+	}
+	if len(texts) != 3 {
+		t.Errorf("got %d operations, want 3: %v", len(texts), texts)
 	}
 }

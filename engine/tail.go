@@ -3,7 +3,9 @@ package engine
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"iter"
 
 	"github.com/tidwall/btree"
 
@@ -37,8 +39,37 @@ type change struct {
 	version  int64
 	isClient bool
 	id       string
-	entry    Entry
-	client   Client
+	entry    *recent
+	client   *Client
+}
+
+// recent is an entry of a tail with the JSON of its operation, which is made once for
+// all the answers it is part of. It is never changed.
+type recent struct {
+	Entry
+	operation json.RawMessage
+}
+
+// inMemoryPatch are changes that need no reading.
+func inMemoryPatch(entries []*recent) iter.Seq2[protocol.PatchOperation, error] {
+	return func(yield func(protocol.PatchOperation, error) bool) {
+		for _, e := range entries {
+			if op, _ := operationOf(e.Entry); !yield(op, nil) {
+				return
+			}
+		}
+	}
+}
+
+// encodedPatch is the same as JSON.
+func encodedPatch(entries []*recent) iter.Seq[json.RawMessage] {
+	return func(yield func(json.RawMessage) bool) {
+		for _, e := range entries {
+			if !yield(e.operation) {
+				return
+			}
+		}
+	}
 }
 
 func (c change) before(d change) bool {
@@ -52,7 +83,10 @@ func (c change) before(d change) bool {
 }
 
 func (c change) bytes() int {
-	return 2*len(c.id) + len(c.entry.Value) + len(c.client.GroupID) + 200*len(c.client.Rejections) + changeBytes
+	if c.isClient {
+		return 2*len(c.id) + len(c.client.GroupID) + 200*len(c.client.Rejections) + changeBytes
+	}
+	return 2*len(c.id) + len(c.entry.Value) + len(c.entry.operation) + changeBytes
 }
 
 // drop forgets everything.
@@ -71,12 +105,18 @@ func (t *tail) reset(head Head, from int64) {
 // add takes in all that has changed between the tail's head and a later one.
 func (t *tail) add(head Head, entries []Entry, clients []Client) {
 	for _, e := range entries {
-		c := change{version: e.Version, id: e.Key, entry: e}
+		op, _ := operationOf(e)
+		text, err := op.Encode()
+		if err != nil { // no store holds such an entry
+			t.reset(head, head.Version)
+			return
+		}
+		c := change{version: e.Version, id: e.Key, entry: &recent{Entry: e, operation: text}}
 		t.replace(c, t.entries[e.Key])
 		t.entries[e.Key] = e.Version
 	}
 	for _, cl := range clients {
-		c := change{version: cl.Version, isClient: true, id: string(cl.ID), client: cl}
+		c := change{version: cl.Version, isClient: true, id: string(cl.ID), client: &cl}
 		t.replace(c, t.clients[cl.ID])
 		t.clients[cl.ID] = cl.Version
 	}
@@ -111,18 +151,18 @@ func (t *tail) trim() {
 
 // since are the changes after a version, those of clients of one group only; false
 // if the tail does not reach back so far.
-func (t *tail) since(version int64, group protocol.ClientGroupID) ([]Entry, []Client, bool) {
+func (t *tail) since(version int64, group protocol.ClientGroupID) ([]*recent, []Client, bool) {
 	if !t.live || version < t.from || version > t.head.Version {
 		return nil, nil, false
 	}
-	var entries []Entry
+	var entries []*recent
 	var clients []Client
 	t.changes.Ascend(change{version: version + 1}, func(c change) bool {
 		switch {
 		case !c.isClient:
 			entries = append(entries, c.entry)
 		case c.client.GroupID == group:
-			clients = append(clients, c.client)
+			clients = append(clients, *c.client)
 		}
 		return true
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -203,17 +204,20 @@ func TestPokeClientLeaves(t *testing.T) {
 	}
 }
 
-// TestGoroutines: a stream costs two goroutines, both of net/http.
+// TestGoroutines: an idle stream costs two goroutines, both of net/http, and they are
+// gone when its client is.
 func TestGoroutines(t *testing.T) { //nolint:paralleltest // counts the goroutines of the process
-	const streams = 100
-	srv := serve(t, newFake(t, failing(nil), nil))
+	const streams = 300
+	s := newService(t, nil)
+	srv := serve(t, s)
 	stream, _ := listen(t, srv.URL+pokePath) // whatever is made once
-	stream.want("retry: 1000", pokeEvent(1))
+	stream.want("retry: 1000", pokeEvent(0))
 	before := runtime.NumGoroutine()
-	for range streams {
-		conn := dial(t, srv)
-		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", pokePath)
-		r := bufio.NewReader(conn)
+	conns := make([]net.Conn, streams)
+	for i := range conns {
+		conns[i] = dial(t, srv)
+		fmt.Fprintf(conns[i], "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", pokePath)
+		r := bufio.NewReader(conns[i])
 		for line := ""; !strings.Contains(line, "event: poke"); {
 			var err error
 			if line, err = r.ReadString('\n'); err != nil {
@@ -221,8 +225,20 @@ func TestGoroutines(t *testing.T) { //nolint:paralleltest // counts the goroutin
 			}
 		}
 	}
-	if n := runtime.NumGoroutine() - before; n > 2*streams+2 {
-		t.Errorf("%d goroutines more for %d streams, want two each", n, streams)
+	if n := runtime.NumGoroutine() - before; n > 2*streams {
+		t.Errorf("%d goroutines more for %d streams, want two each at the most", n, streams)
+	}
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+	limit, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for runtime.NumGoroutine() > before {
+		select {
+		case <-limit.Done():
+			t.Fatalf("%d goroutines are left of %d streams", runtime.NumGoroutine()-before, streams)
+		case <-time.After(time.Millisecond): // the server finds out one by one
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func (e *encoder) response(r *PullResponse) error {
 		members(e, r.Rejections, e.rejections)
 	}
 	e.text(`,"patch":[`)
-	if err := e.patch(r.Patch); err != nil {
+	if err := e.operations(r); err != nil {
 		return err
 	}
 	e.text(`]}`)
@@ -89,6 +89,23 @@ func (e *encoder) rejections(list []Rejection) {
 		e.text("}")
 	}
 	e.text("]")
+}
+
+// operations writes those that are encoded already, or encodes them.
+func (e *encoder) operations(r *PullResponse) error {
+	if r.Encoded == nil {
+		return e.patch(r.Patch)
+	}
+	i := 0
+	for text := range r.Encoded {
+		e.comma(i)
+		i++
+		e.verbatim(text)
+		if e.err != nil {
+			return e.err // nobody reads any more
+		}
+	}
+	return nil
 }
 
 func (e *encoder) patch(operations iter.Seq2[PatchOperation, error]) error {

@@ -270,3 +270,39 @@ func TestEncodeErrors(t *testing.T) {
 		})
 	}
 }
+
+// TestEncodedOperations: operations that are encoded already give the same answer.
+func TestEncodedOperations(t *testing.T) {
+	t.Parallel()
+	operations := []protocol.PatchOperation{
+		{Op: protocol.OpClear},
+		put("a\n/\u2028", `{"x":[1]}`),
+		{Op: protocol.OpDel, Key: "b"},
+		put("large", `"`+strings.Repeat("x", 100_000)+`"`),
+	}
+	r := protocol.PullResponse{Version: 1, Cookie: json.RawMessage("1"), Patch: patch(nil, operations...)}
+	var want, got strings.Builder
+	if err := r.Encode(&want); err != nil {
+		t.Fatal(err)
+	}
+	r.Patch = patch(errors.New("is not read"))
+	r.Encoded = func(yield func(json.RawMessage) bool) {
+		for _, op := range operations {
+			text, err := op.Encode()
+			if err != nil {
+				t.Errorf("encode %s of %s: %v", op.Op, op.Key, err)
+			}
+			if !yield(text) {
+				return
+			}
+		}
+	}
+	if err := r.Encode(&got); err != nil || got.String() != want.String() {
+		t.Errorf("got %.200q, %v, want %.200q", got.String(), err, want.String())
+	}
+	for _, op := range []protocol.PatchOperation{{Op: "nope"}, {Op: protocol.OpPut, Key: "no value"}} {
+		if text, err := op.Encode(); err == nil {
+			t.Errorf("%v was encoded as %s", op, text)
+		}
+	}
+}

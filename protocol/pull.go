@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/json"
 	"iter"
 )
@@ -41,6 +42,10 @@ type PullResponse struct {
 	// Patch yields the operations in the order they apply. It is read once, while
 	// the answer is written; an error ends it and the answer.
 	Patch iter.Seq2[PatchOperation, error]
+	// Encoded yields the operations of Patch as JSON (PatchOperation.Encode), where
+	// somebody has encoded them already; else it is nil. Encode writes these then, and
+	// does not read Patch.
+	Encoded iter.Seq[json.RawMessage]
 }
 
 // Rejection tells a client that a mutation of its was refused for good.
@@ -65,6 +70,19 @@ type PatchOperation struct {
 	Op    Op
 	Key   string
 	Value json.RawMessage // of a put
+}
+
+// Encode is the operation as JSON, for PullResponse.Encoded: it is worth its memory
+// where many answers carry the same operation. It fails for an unknown Op and for a
+// put without a value. Value MUST be valid JSON and is copied.
+func (op PatchOperation) Encode() (json.RawMessage, error) {
+	var text bytes.Buffer
+	e := encoder{w: &text}
+	if err := e.operation(op); err != nil {
+		return nil, err
+	}
+	e.flush()
+	return text.Bytes(), e.err
 }
 
 // DecodePullRequest decodes the body of a pull. It fails with a *DecodeError, or
