@@ -288,7 +288,7 @@ func TestRunWritesLiveLines(t *testing.T) {
 			var out bytes.Buffer
 			run(t, load.Config{
 				URLs: []string{apitest.Serve(t, apitest.Service(t))}, Clients: 2,
-				Live: &out, LiveEvery: 50 * time.Millisecond, LiveRewrite: rewrite,
+				Live: &out, LiveEvery: 50 * time.Millisecond, LiveRewrite: rewrite, Duration: time.Second,
 			})
 			text := out.String()
 			if strings.Contains(text, "\r") != rewrite || !strings.HasSuffix(text, "\n") ||
