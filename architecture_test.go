@@ -23,6 +23,7 @@ var directions = map[string][]string{
 	"mutate":   {"protocol"},
 	"engine":   {"mutate", "protocol"},
 
+	"backup":             {"engine", "mutate", "protocol"},
 	"engine/fsck":        {"engine", "mutate", "protocol"},
 	"storetest":          {"engine", "engine/fsck", "mutate", "protocol"},
 	"memory":             {"engine", "engine/fsck", "protocol"},
@@ -59,7 +60,7 @@ var directions = map[string][]string{
 	".":          {"chat", "server"},
 	"cmd/hammer": {"internal/load"},
 	"cmd/replifire": {
-		"chat", "engine", "engine/fsck", "internal/emulator", "mutate", "protocol", "server",
+		"backup", "chat", "engine", "engine/fsck", "internal/emulator", "mutate", "protocol", "server",
 	},
 }
 

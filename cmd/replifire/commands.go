@@ -34,6 +34,7 @@ type commands struct {
 	Reset    resetCommand    `cmd:"" help:"Empty a space, for good."`
 	Purge    purgeCommand    `cmd:"" help:"Delete what an interrupted reset left in storage."`
 	Restored restoredCommand `cmd:"" help:"Say that a backup was put back into a space."`
+	Export   exportCommand   `cmd:"" help:"Write a backup of a space."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
