@@ -102,3 +102,17 @@ func lineOfClient(c engine.Client) clientLine {
 	}
 	return l
 }
+
+// client is the stored form, as of a commit.
+func (l clientLine) client(version int64) engine.Client {
+	c := engine.Client{
+		ID: l.ID, GroupID: l.Group, LastMutationID: l.LastMutationID,
+		Version: version, LastSeen: l.LastSeen,
+	}
+	for _, r := range l.Rejections {
+		c.Rejections = append(c.Rejections, engine.Rejection{
+			MutationID: r.ID, Name: r.Name, Reason: r.Reason, Version: version,
+		})
+	}
+	return c
+}

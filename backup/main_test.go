@@ -137,3 +137,30 @@ func puts(from, n int) storetest.Change {
 		}
 	}
 }
+
+// contents are the entries that can be seen, and the clients.
+func contents(
+	t testing.TB, store engine.Store, space protocol.SpaceID,
+) (map[string]string, map[protocol.ClientID]engine.Client) {
+	t.Helper()
+	snap, err := store.Snapshot(t.Context(), space, engine.Documents{Head: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, clients := map[string]string{}, map[protocol.ClientID]engine.Client{}
+	for e, err := range snap.Entries(t.Context(), snap.Head().Base) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !e.Deleted {
+			entries[e.Key] = string(e.Value)
+		}
+	}
+	for c, err := range snap.Clients(t.Context(), "", 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients[c.ID] = c
+	}
+	return entries, clients
+}

@@ -20,7 +20,10 @@ import (
 // Verify reads a backup to its end and says what is in it. It fails with ErrInvalid
 // unless the file is whole and unchanged, and each line of it can be stored; with
 // r's errors otherwise. It reads line by line: memory holds the ids of groups only.
-func Verify(r io.Reader) (Summary, error) {
+func Verify(r io.Reader) (Summary, error) { return verify(r, func(record) {}) }
+
+// verify is Verify that shows each record.
+func verify(r io.Reader, each func(record)) (Summary, error) {
 	groups := map[protocol.ClientGroupID]bool{}
 	lastKey := ""
 	lines := newReader(r)
@@ -41,6 +44,7 @@ func Verify(r io.Reader) (Summary, error) {
 			return Summary{}, lines.invalid("key %.80q is not behind the one before", rec.entry.Key)
 		}
 		lastKey = rec.entry.Key
+		each(rec)
 	}
 }
 

@@ -30,6 +30,11 @@ var (
 	// ErrInvalid: what is read is not a whole backup. The error says which line is
 	// wrong, and how.
 	ErrInvalid = errors.New("not a whole backup")
+	// ErrNotEmpty: there is something in the space, or an import that was broken off,
+	// and Options.Replace was not set.
+	ErrNotEmpty = errors.New("space is not empty")
+	// ErrForeignGroup: a client group of the backup belongs to another user or space.
+	ErrForeignGroup = errors.New("client group belongs to somebody else")
 )
 
 // Summary says what is in a backup.

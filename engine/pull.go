@@ -19,7 +19,7 @@ const firstPage = 256
 // snapshot, and nothing is written. The answer's Patch reads on from the store
 // until ctx ends, so it is to be consumed before.
 //
-// The errors are ErrForbidden, *protocol.ErrorResponse, *protocol.DecodeError
+// The errors are ErrForbidden, ErrImporting, *protocol.ErrorResponse, *protocol.DecodeError
 // for a cookie with no room above it, and those of Store.Snapshot.
 func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) (*protocol.PullResponse, error) {
 	if err := e.checkSchema(req.SchemaVersion); err != nil {
@@ -28,6 +28,9 @@ func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) 
 	p := &pull{engine: e, reader: e.reader(c.Space), caller: c, req: req}
 	if err := p.open(ctx); err != nil {
 		return nil, err
+	}
+	if p.head.Importing != "" {
+		return nil, ErrImporting
 	}
 	if err := p.checkClient(); err != nil {
 		return nil, err

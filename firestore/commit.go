@@ -53,7 +53,7 @@ func check(space protocol.SpaceID, c engine.Commit) error {
 	if err := fsck.CheckCommit(space, c); err != nil {
 		return err
 	}
-	texts := []string{c.Next.Epoch, c.Next.Nonce}
+	texts := []string{c.Next.Epoch, c.Next.Nonce, c.Next.Importing}
 	for _, g := range c.Groups {
 		texts = append(texts, g.UserID)
 	}
@@ -105,6 +105,11 @@ func writeHead(
 		updates = append(updates, firestore.Update{
 			FieldPath: []string{fieldRestoredAt}, Value: firestore.Delete,
 		})
+	}
+	if _, ok := fields[fieldImporting]; !ok {
+		updates = append(updates,
+			firestore.Update{FieldPath: []string{fieldImporting}, Value: firestore.Delete},
+			firestore.Update{FieldPath: []string{fieldImported}, Value: firestore.Delete})
 	}
 	return tx.Update(ref, updates, condition)
 }

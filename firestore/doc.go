@@ -12,6 +12,7 @@
 //	  epoch, floor, base, nonce    see engine.Head
 //	  createdAt, updatedAt         times
 //	  restoredAt                   time of a restore, if there was one
+//	  importing, imported          the backup being put in, and how much of it is
 //	spaces/{space}/entries/{key}   an entry or a tombstone
 //	  key                          the key
 //	  value | json                 its value: native, or as JSON text

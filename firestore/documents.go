@@ -31,6 +31,9 @@ const (
 	fieldCreatedAt  = "createdAt"
 	fieldUpdatedAt  = "updatedAt"
 
+	fieldImporting = "importing"
+	fieldImported  = "imported"
+
 	fieldKey     = "key"
 	fieldValue   = "value"
 	fieldJSON    = "json"
@@ -90,6 +93,9 @@ func headFields(space protocol.SpaceID, h engine.Head) map[string]any {
 	if !h.RestoredAt.IsZero() {
 		fields[fieldRestoredAt] = h.RestoredAt
 	}
+	if h.Importing != "" {
+		fields[fieldImporting], fields[fieldImported] = h.Importing, h.Imported
+	}
 	return fields
 }
 
@@ -111,6 +117,9 @@ func decodeHead(doc *firestore.DocumentSnapshot, space protocol.SpaceID) (engine
 	}
 	if _, ok := f.values[fieldRestoredAt]; ok {
 		h.RestoredAt = field[time.Time](f, fieldRestoredAt)
+	}
+	if _, ok := f.values[fieldImporting]; ok {
+		h.Importing, h.Imported = field[string](f, fieldImporting), field[int64](f, fieldImported)
 	}
 	if h.Version < 1 {
 		f.fail(fmt.Errorf("version %d of a space that exists", h.Version))

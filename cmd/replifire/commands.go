@@ -21,6 +21,7 @@ var (
 type program struct {
 	ctx            context.Context //nolint:containedctx // of this one run
 	getenv         func(string) string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -35,6 +36,7 @@ type commands struct {
 	Purge    purgeCommand    `cmd:"" help:"Delete what an interrupted reset left in storage."`
 	Restored restoredCommand `cmd:"" help:"Say that a backup was put back into a space."`
 	Export   exportCommand   `cmd:"" help:"Write a backup of a space."`
+	Import   importCommand   `cmd:"" help:"Put a backup into a space."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
