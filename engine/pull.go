@@ -76,7 +76,7 @@ func (p *pull) open(ctx context.Context) error {
 		p.group, p.known = owner.ClientGroup, true
 		// Memory allows what is usual and decides nothing else.
 		usual := func() bool {
-			return owner.epoch == p.head.Epoch && p.owns() && (p.unchanged() || p.diffable())
+			return owner.epoch == p.head.Epoch && p.owns() && !p.wasAnother() && (p.unchanged() || p.diffable())
 		}
 		if head, ok := p.reader.recent(); ok && p.req.Version != 0 {
 			p.head = head
@@ -147,19 +147,6 @@ func (p *pull) diffable() bool {
 	return c.Ours && c.Epoch == head.Epoch && c.Version <= head.Version && c.Version >= head.Floor
 }
 
-// lostState reports whether the group may have seen lastMutationIDs that the
-// space has lost: it would reject every answer, so it must come back as a new one.
-func (p *pull) lostState() bool {
-	c, head := p.req.Cookie, p.head
-	if !c.Ours || !p.known {
-		return false
-	}
-	if c.Epoch == head.Epoch {
-		return c.Version > head.Version
-	}
-	return !head.RestoredAt.IsZero() && p.group.CreatedAt.Before(head.RestoredAt)
-}
-
 // changes is the incremental answer.
 func (p *pull) changes(ctx context.Context) (*protocol.PullResponse, error) {
 	since := p.req.Cookie.Version
@@ -168,6 +155,7 @@ func (p *pull) changes(ctx context.Context) (*protocol.PullResponse, error) {
 	if err != nil {
 		return nil, err
 	}
+	cookie = p.of(cookie)
 	if inMemory {
 		return p.response(cookie.Raw, p.clients, inMemoryPatch(p.entries)), nil
 	}
@@ -184,6 +172,9 @@ func (p *pull) recall() bool {
 		return true
 	}
 	head, entries, clients, ok := p.reader.since(p.head, p.req.Cookie.Version, p.req.ClientGroupID)
+	if !p.known && len(clients) > 0 {
+		return false // the group was made after it was looked for
+	}
 	if ok {
 		p.head, p.entries, p.clients, p.recalled = head, entries, clients, true
 	}
@@ -205,6 +196,7 @@ func (p *pull) everything(ctx context.Context) (*protocol.PullResponse, error) {
 	if err != nil {
 		return nil, err
 	}
+	cookie = p.of(cookie)
 	if !head.Exists() {
 		return p.response(cookie.Raw, nil, clearFirst(emptyPatch)), nil
 	}
