@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -194,10 +195,12 @@ func (w *world) sync(t *tab) {
 // wants them to agree with one that has never been here, with nothing pending.
 func (w *world) settle() map[string]json.RawMessage {
 	w.Helper()
+	order := slices.Clone(w.tabs)
 	for round := range 4 {
-		for i := range w.tabs {
-			w.sync(w.tabs[(i*7+round*3)%len(w.tabs)])
+		for i := range order {
+			w.sync(order[(i+3*round)%len(order)])
 		}
+		slices.Reverse(order)
 	}
 	fresh := w.browser("fresh")
 	w.pull(fresh)

@@ -14,7 +14,8 @@ func TestClientsHeal(t *testing.T) {
 				t.Run(scenario(name, wiped, pullFirst), func(t *testing.T) {
 					t.Parallel()
 					w := newWorld(t, open)
-					file := w.livesOn()
+					var file []byte
+					w.livesOn(func() { file = w.export() })
 					if wiped {
 						w.wipe()
 					}
@@ -44,7 +45,7 @@ func scenario(store string, wiped, pullFirst bool) string {
 }
 
 // livesOn has clients of every kind, makes a backup, and lets them go on.
-func (w *world) livesOn() (file []byte) {
+func (w *world) livesOn(backup func()) {
 	ahead, behind, equal := w.browser("ahead"), w.browser("behind"), w.browser("equal")
 	unpulled := w.browser("ahead, but has not pulled")
 	w.browser("new").write(1)
@@ -63,7 +64,7 @@ func (w *world) livesOn() (file []byte) {
 	w.sync(equal)
 	w.sibling("reader", equal)
 
-	file = w.export()
+	backup()
 
 	ahead.write(3)
 	w.sync(ahead)
@@ -72,7 +73,6 @@ func (w *world) livesOn() (file []byte) {
 	unpulled.write(2)
 	w.push(unpulled)
 	w.groupsOfLater()
-	return file
 }
 
 // groupsOfLater are those that the backup does not know.
