@@ -49,7 +49,8 @@ type Summary struct {
 // later is not in it. progress, if it is not nil, is called between the pieces.
 // Stores keep an old moment for an hour, so a backup that takes longer fails, as it
 // does with the store's errors, the context's and w's: what was written until then is
-// no backup, and Verify says so. ErrNoSpace is for a space that does not exist.
+// no backup, and Verify says so. ErrNoSpace is for a space that does not exist,
+// engine.ErrImporting for one that a backup is being put into.
 func Write(
 	ctx context.Context, store engine.Store, space protocol.SpaceID, w io.Writer,
 	progress func(Counts),
@@ -61,6 +62,9 @@ func Write(
 	head := snap.Head()
 	if !head.Exists() {
 		return Summary{}, ErrNoSpace
+	}
+	if head.Importing != "" {
+		return Summary{}, engine.ErrImporting
 	}
 	if progress == nil {
 		progress = func(Counts) {}

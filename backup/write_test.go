@@ -123,6 +123,11 @@ func TestWriteFails(t *testing.T) {
 			t.Errorf("%s fails: Verify says %v", m, err)
 		}
 	}
+	half := memory.New()
+	commit(t, half, "s", func(c *engine.Commit) { c.Next.Importing = "another" })
+	if _, err := backup.Write(t.Context(), half, "s", io.Discard, nil); !errors.Is(err, engine.ErrImporting) {
+		t.Errorf("half a backup: %v", err)
+	}
 	full := errors.New("disk is full")
 	broken := writer(func([]byte) (int, error) { return 0, full })
 	if _, err := backup.Write(t.Context(), store, "s", broken, nil); !errors.Is(err, full) {

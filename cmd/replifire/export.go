@@ -90,6 +90,8 @@ func write(
 	switch {
 	case errors.Is(err, backup.ErrNoSpace):
 		return done, fmt.Errorf("space %q does not exist", space)
+	case errors.Is(err, engine.ErrImporting):
+		return done, fmt.Errorf("space %q: %w", space, err)
 	case errors.Is(err, context.Canceled):
 		return done, fmt.Errorf("export of space %q was interrupted: run it again, it starts over", space)
 	case err != nil:
