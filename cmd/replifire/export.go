@@ -59,7 +59,7 @@ func (c *exportCommand) toFile(p *program, store engine.Store) error {
 	}
 	done, err := writeFile(p, store, c.Space, f, strings.HasSuffix(c.Output, ".gz"))
 	if err := errors.Join(err, f.Close()); err != nil {
-		return err
+		return errors.Join(err, os.Remove(partial)) // it is of no use, and full of content
 	}
 	if err := os.Rename(partial, c.Output); err != nil {
 		return err

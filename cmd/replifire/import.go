@@ -113,6 +113,7 @@ func spool(r io.Reader) (io.ReadSeeker, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	_ = os.Remove(f.Name()) // where open files may have no name: then no kill leaves it behind
 	remove := func() { _ = errors.Join(f.Close(), os.Remove(f.Name())) }
 	if err := unpack(f, bufio.NewReader(r)); err != nil {
 		remove()
