@@ -128,9 +128,8 @@ func (l *lookahead) plan(j *job) {
 // guess runs one mutation. One that asks for what is not read stays on the list.
 func (l *lookahead) guess(ctx context.Context, st step) {
 	own := &layer{below: l.top}
-	tx := &transaction{
-		caller: st.job.caller, client: st.m.ClientID, mutation: st.m.ID, base: l.base, top: own,
-	}
+	tx := l.batch.transaction(st, own)
+	tx.base = l.base
 	err := l.batch.mutate(ctx, tx, st)
 	if tx.interrupted {
 		l.steps = append(l.steps, st)

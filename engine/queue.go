@@ -86,7 +86,7 @@ func (q *queue) add(j *job) (start bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.jobs) >= q.maxJobs || (len(q.jobs) > 0 && q.bytes+j.bytes > q.maxBytes) {
-		return false, ErrOverloaded
+		return false, overloadedError{q.maxJobs, q.maxBytes}
 	}
 	q.jobs = append(q.jobs, j)
 	q.bytes += j.bytes

@@ -114,7 +114,8 @@ func (b *pushBatch) size() int { return b.done.bytes + b.bytes }
 
 func (b *pushBatch) transaction(st step, top *layer) *transaction {
 	return &transaction{
-		caller: st.job.caller, client: st.m.ClientID, mutation: st.m.ID, base: b.base, top: top,
+		caller: st.job.caller, client: st.m.ClientID, mutation: st.m.ID,
+		base: b.base, top: top, limits: b.space.engine.opts.limits(),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 
 	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/engine"
@@ -34,6 +35,8 @@ var (
 	errPanic = errors.New("panic, see the line before")
 	// errClient: the connection broke, or the client is too slow.
 	errClient = errors.New("client does not take the answer")
+	// errClosing: the service shuts down.
+	errClosing = errors.New("shutting down")
 )
 
 // table says what the errors of the packages below become. The first match
@@ -66,6 +69,7 @@ var table = []struct {
 	{engine.ErrUnknownOutcome, unavailable},
 	{engine.ErrConflict, unavailable},
 	{engine.ErrTemporary, unavailable},
+	{errClosing, unavailable},
 	{context.DeadlineExceeded, unavailable},
 	{context.Canceled, refusal{statusClientGone, "client_gone", "The client has gone."}},
 	{errClient, refusal{statusClientGone, "client_gone", "The client has gone."}},
@@ -92,10 +96,21 @@ func refusalOf(err error) refusal {
 	}
 	for _, row := range table {
 		if errors.Is(err, row.err) {
-			return row.refusal
+			return row.explained(err)
 		}
 	}
 	return internal
+}
+
+// explained says which limit it was, if the error knows.
+func (r refusal) explained(err error) refusal {
+	if l, ok := errors.AsType[interface {
+		error
+		Limit() string
+	}](err); ok {
+		r.detail += " " + l.Limit()
+	}
+	return r
 }
 
 // bodyError says what an error of reading a request's body means.
@@ -136,7 +151,7 @@ func (x *exchange) problem(r refusal) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		h.Set("Retry-After", "1")
+		h.Set("Retry-After", strconv.Itoa(max(x.retryAfter, 1)))
 	}
 	title := http.StatusText(r.status)
 	body, err := json.Marshal(problem{"about:blank", title, r.status, r.detail, r.kind, x.id})

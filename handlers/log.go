@@ -154,6 +154,8 @@ func (x *exchange) level(status int) slog.Level {
 		return slog.LevelWarn
 	case status >= http.StatusInternalServerError:
 		return slog.LevelError
+	case x.err != nil && refusalOf(x.err).kind == kindAnswerTooLarge:
+		return slog.LevelWarn
 	case x.w.cut && refusalOf(x.err).status >= http.StatusInternalServerError:
 		return slog.LevelError
 	default:

@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -76,7 +78,7 @@ func (x *exchange) identify() error {
 		return err
 	}
 	x.recognize(principal, space)
-	return nil
+	return x.throttleUser()
 }
 
 // recognize notes who asks, and for which space.
@@ -129,14 +131,27 @@ func parseQuery(query string) (url.Values, error) {
 	return q, nil
 }
 
-// body reads the request's body.
+// body reads the request's body, into memory that grows with what has arrived.
 func (x *exchange) body() ([]byte, error) {
 	// The server's own writer is needed to close the connection afterwards.
 	limited := http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, x.h.config.MaxBodyBytes)
-	var buf bytes.Buffer
-	buf.Grow(int(min(max(x.r.ContentLength, 0)+bytes.MinRead, firstRead)))
-	if _, err := buf.ReadFrom(limited); err != nil {
-		return nil, bodyError(err)
+	size := min(max(x.r.ContentLength, 0)+bytes.MinRead, firstRead)
+	var body []byte
+	for {
+		if len(body) == cap(body) {
+			if err := x.takeBytes(size - int64(cap(body))); err != nil {
+				return nil, err
+			}
+			body = append(make([]byte, 0, size), body...)
+			size *= 2
+		}
+		n, err := limited.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			return body, nil
+		}
+		if err != nil {
+			return nil, bodyError(err)
+		}
 	}
-	return buf.Bytes(), nil
 }

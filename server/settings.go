@@ -59,12 +59,13 @@ type Settings struct {
 	AllowUnsafe bool     `env:"REPLIFIRE_ALLOW_UNSAFE" group:"access"`
 
 	SchemaVersions []string      `env:"REPLIFIRE_SCHEMA_VERSIONS" group:"limits" placeholder:"VERSION"`
-	MaxBodyBytes   int64         `env:"REPLIFIRE_MAX_BODY_BYTES" group:"limits" default:"8388608"`
 	PushTimeout    time.Duration `env:"REPLIFIRE_PUSH_TIMEOUT" group:"limits" default:"30s"`
 	PullMaxAge     time.Duration `env:"REPLIFIRE_PULL_MAX_AGE" group:"limits" default:"0s"`
 	Heartbeat      time.Duration `env:"REPLIFIRE_HEARTBEAT" group:"limits" default:"20s"`
 	StreamLife     time.Duration `env:"REPLIFIRE_STREAM_LIFE" group:"limits" default:"50m"`
 	DrainTimeout   time.Duration `env:"REPLIFIRE_DRAIN_TIMEOUT" group:"limits" default:"8s"`
+
+	LimitSettings `embed:""`
 
 	LogLevel  slog.Level `env:"REPLIFIRE_LOG_LEVEL" group:"log" default:"info"`
 	LogFormat string     `env:"REPLIFIRE_LOG_FORMAT" group:"log" enum:"auto,json,text" default:"auto"`
@@ -88,7 +89,8 @@ func (s *Settings) Validate() error {
 		s.checkListening(),
 		s.checkStore(),
 		s.checkAccess(),
-		s.checkLimits(),
+		s.checkTimes(),
+		s.LimitSettings.check(),
 		s.checkCloudRun(),
 	)
 }
@@ -104,7 +106,7 @@ func (s *Settings) checkStore() error {
 	if s.Store == StoreMemory {
 		return nil
 	}
-	return s.check()
+	return s.FirestoreSettings.check()
 }
 
 // check reports a missing project: it is never guessed, since a guess could be
@@ -131,18 +133,12 @@ func checkKnown(name, value string, today []string, later ...string) error {
 	return fmt.Errorf("%s is %q: it must be one of %s", name, value, known)
 }
 
-func (s *Settings) checkLimits() error {
-	positive := func(name string, n int64) error {
-		if n <= 0 {
-			return fmt.Errorf("%s must be more than 0", name)
-		}
-		return nil
-	}
+// checkTimes reports times that nothing can work with.
+func (s *Settings) checkTimes() error {
 	if s.PullMaxAge < 0 {
 		return errors.New("REPLIFIRE_PULL_MAX_AGE must not be less than 0")
 	}
 	return cmp.Or(
-		positive("REPLIFIRE_MAX_BODY_BYTES", s.MaxBodyBytes),
 		positive("REPLIFIRE_PUSH_TIMEOUT", int64(s.PushTimeout)),
 		positive("REPLIFIRE_HEARTBEAT", int64(s.Heartbeat)),
 		positive("REPLIFIRE_STREAM_LIFE", int64(s.StreamLife)),

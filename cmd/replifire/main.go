@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/replifire/replifire/internal/signals"
 	"github.com/replifire/replifire/server"
 )
 
@@ -21,14 +20,7 @@ const (
 )
 
 func main() {
-	signalled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ctx, cancel := context.WithCancelCause(context.Background())
-	// A second signal ends the process at once, from the moment the shutdown begins.
-	context.AfterFunc(signalled, func() {
-		stop()
-		cancel(context.Cause(signalled))
-	})
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(run(signals.Context(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
 // run is the whole program but for the signals, and returns its exit code.

@@ -14,12 +14,18 @@ import {until} from './wait.js';
  * @typedef {Replicache<typeof mutators>} Rep
  * @typedef {{id: number, name: string, reason: string}} Rejection
  *
+ * What shows who the user is.
+ * @typedef {object} Auth
+ * @property {() => string} current the Authorization header's value at hand
+ * @property {() => Promise<string | undefined>} renew a new one, if there is one to be had
+ *
  * @typedef {object} ClientOptions
  * @property {string} name names the local store; equal names are tabs of one browser
  * @property {string} url of the server or of a proxy before it
  * @property {string} space
  * @property {import('./random.js').Random} random
  * @property {string} [schemaVersion]
+ * @property {Auth} [auth] nothing is shown without
  * @property {boolean} [pokes] whether it listens to pokes; default true
  */
 
@@ -139,7 +145,7 @@ export class Client {
 
   /** @returns {Rep} */
   #open() {
-    const {name, url, space, schemaVersion} = this.#options;
+    const {name, url, space, schemaVersion, auth} = this.#options;
     const rep = new Replicache({
       name,
       mutators,
@@ -149,20 +155,24 @@ export class Client {
       pullInterval: null,
       requestOptions: {minDelayMs: 30, maxDelayMs: 1000},
       ...(schemaVersion === undefined ? {} : {schemaVersion}),
+      ...(auth ? {auth: auth.current()} : {}),
       logSinks: [{log: (level, _, ...args) => this.#noteLog(level, args)}],
     });
     rep.onClientStateNotFound = () => this.#reload();
     rep.onUpdateNeeded = reason => this.updatesNeeded.push(reason);
+    if (auth) {
+      rep.getAuth = () => auth.renew();
+    }
     rep.puller = this.#watchPulls(rep.puller);
     return rep;
   }
 
   #listen() {
-    const {url, space, random} = this.#options;
+    const {url, space, random, auth} = this.#options;
     const onPoke = () => {
       this.#rep.pull().catch(err => this.#noteLog('pull', [err]));
     };
-    return new PokeStream(routeURL(url, 'poke', space), onPoke, random);
+    return new PokeStream(routeURL(url, 'poke', space), onPoke, random, auth);
   }
 
   /** What the client's default, location.reload(), comes to. */
