@@ -156,7 +156,7 @@ func contents(
 			entries[e.Key] = string(e.Value)
 		}
 	}
-	for c, err := range snap.Clients(t.Context(), "", 0) {
+	for c, err := range snap.Clients(t.Context(), "", snap.Head().DeletedVersion) {
 		if err != nil {
 			t.Fatal(err)
 		}

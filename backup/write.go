@@ -120,7 +120,7 @@ func (x *export) run(ctx context.Context, w io.Writer) error {
 // clients writes the clients, each behind its group.
 func (x *export) clients(ctx context.Context) error {
 	page := make([]engine.Client, 0, pageGroups)
-	for c, err := range x.snap.Clients(ctx, "", 0) {
+	for c, err := range x.snap.Clients(ctx, "", x.snap.Head().DeletedVersion) {
 		if err != nil {
 			return fmt.Errorf("reading clients: %w", err)
 		}

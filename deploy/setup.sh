@@ -252,7 +252,7 @@ deploy_indexes() {
   for field in spaces clientGroups clients entries; do
     run "${update[@]}" '*' --collection-group="$field" --disable-indexes "${where[@]}"
   done
-  for field in clients/version entries/version entries/key; do
+  for field in clients/version entries/version entries/key entries/deletedAt; do
     run "${update[@]}" "${field#*/}" --collection-group="${field%/*}" --index=order=ascending "${where[@]}"
   done
   print_rules

@@ -64,6 +64,9 @@ func (b *batch) operate(j *job) error {
 		op.failed = true
 		return ErrImporting
 	}
+	if op.skip != nil && op.skip(b.base.head) {
+		return nil
+	}
 	if err := b.write(j); err != nil {
 		op.failed = !errors.Is(err, ErrUnavailable)
 		return err

@@ -32,6 +32,9 @@ func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) 
 	if p.head.Importing != "" {
 		return nil, ErrImporting
 	}
+	if p.known && p.head.outlived(p.group) {
+		return nil, protocol.ClientStateNotFound() // whatever it has seen: it starts afresh
+	}
 	if err := p.checkClient(); err != nil {
 		return nil, err
 	}

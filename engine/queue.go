@@ -51,7 +51,8 @@ type job struct {
 type operation struct {
 	write   func(ctx context.Context, tx mutate.WriteTransaction) error
 	head    func(next *Head)
-	onEmpty bool // do it to a space nobody has written to, which creates it
+	skip    func(Head) bool // nothing is to be done to a space with this head
+	onEmpty bool            // do it to a space nobody has written to, which creates it
 	result  Head
 	nonces  []string // of the commits tried for it
 	tried   int64    // the version that the last of them was to follow

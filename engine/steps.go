@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/protocol"
@@ -144,13 +143,12 @@ func (b *pushBatch) gap(st step, known bool) error {
 // acknowledge moves the client's lastMutationID, for a rejection too.
 func (b *pushBatch) acknowledge(st step, err error) {
 	st.job.end = st.pos + 1
-	now := time.Now().UTC().Truncate(time.Microsecond)
 	c, known := b.client(st.m.ClientID)
 	if !known {
 		c = Client{ID: st.m.ClientID, GroupID: st.job.group}
 	}
 	if _, ok := b.group(st.job.group); !ok {
-		g := ClientGroup{ID: st.job.group, UserID: st.job.caller.UserID, Space: b.space.id, CreatedAt: now}
+		g := ClientGroup{ID: st.job.group, UserID: st.job.caller.UserID, Space: b.space.id, CreatedAt: b.now}
 		b.groups[g.ID] = g
 		b.newGroups = append(b.newGroups, g)
 		b.bytes += 600
@@ -160,7 +158,7 @@ func (b *pushBatch) acknowledge(st step, err error) {
 		before = clientBytes(c)
 	}
 	c.LastMutationID = st.m.ID
-	c.LastSeen = now
+	c.LastSeen = b.now
 	c.Version = b.base.head.Version + 1
 	if err != nil {
 		b.reject(&c, st.m, err)

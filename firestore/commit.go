@@ -97,19 +97,18 @@ func writeHead(
 	if condition == nil {
 		return tx.Create(ref, fields)
 	}
-	updates := make([]firestore.Update, 0, len(fields)+1)
+	updates := make([]firestore.Update, 0, len(fields)+5)
 	for name, value := range fields {
 		updates = append(updates, firestore.Update{FieldPath: []string{name}, Value: value})
 	}
-	if _, ok := fields[fieldRestoredAt]; !ok {
-		updates = append(updates, firestore.Update{
-			FieldPath: []string{fieldRestoredAt}, Value: firestore.Delete,
-		})
-	}
-	if _, ok := fields[fieldImporting]; !ok {
-		updates = append(updates,
-			firestore.Update{FieldPath: []string{fieldImporting}, Value: firestore.Delete},
-			firestore.Update{FieldPath: []string{fieldImported}, Value: firestore.Delete})
+	for _, name := range []string{
+		fieldRestoredAt, fieldDeletedAt, fieldDeletedVersion, fieldImporting, fieldImported,
+	} {
+		if _, ok := fields[name]; !ok {
+			updates = append(updates, firestore.Update{
+				FieldPath: []string{name}, Value: firestore.Delete,
+			})
+		}
 	}
 	return tx.Update(ref, updates, condition)
 }

@@ -52,6 +52,9 @@ type indexes struct {
 
 // serves reports whether production would answer a query of the shape.
 func (x indexes) serves(s firestore.Shape) bool {
+	if s.Order() == "__name__" {
+		return s.Equal() == "" // the index of all names is always there
+	}
 	if s.Equal() != "" {
 		return x.hasComposite(s.Collection(), s.Equal(), s.Order())
 	}

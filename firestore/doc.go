@@ -12,12 +12,14 @@
 //	  epoch, floor, base, nonce    see engine.Head
 //	  createdAt, updatedAt         times
 //	  restoredAt                   time of a restore, if there was one
+//	  deletedAt, deletedVersion    of the space's last deletion, if there was one
 //	  importing, imported          the backup being put in, and how much of it is
 //	spaces/{space}/entries/{key}   an entry or a tombstone
 //	  key                          the key
 //	  value | json                 its value: native, or as JSON text
 //	  version                      of the commit that wrote it
 //	  deleted                      true in a tombstone, which has no value
+//	  deletedAt                    time of a tombstone
 //	spaces/{space}/clients/{id}    a client
 //	  clientID, clientGroupID      its id and its group's
 //	  lastMutationID, version      what is acknowledged, and by which commit
@@ -39,8 +41,9 @@
 //
 // # Indexes
 //
-// queries.go has all queries. They need version and key of entries, version of
-// clients, and clientGroupID with version of clients. firestore.indexes.json
+// queries.go has all queries. They need version, key and deletedAt of entries (which
+// only tombstones have, so that it costs the others nothing), version of clients,
+// and clientGroupID with version of clients. firestore.indexes.json
 // declares these and exempts everything else, since each index of a field
 // costs a write. Production refuses a query without its index, the emulator
 // does not; a test compares the file with the queries.

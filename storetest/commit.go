@@ -128,7 +128,7 @@ func testVersions(k *kit) {
 	second := k.commit("s", first, Put("b", `2`), Del("c"))
 	third := k.commit("s", second, Put("c", `3`), Del("a"))
 	want := view{Head: third, Entries: []engine.Entry{
-		{Key: "a", Version: 3, Deleted: true},
+		{Key: "a", Version: 3, Deleted: true, DeletedAt: at(3)},
 		{Key: "b", Version: 2, Value: []byte(`2`)},
 		{Key: "c", Version: 3, Value: []byte(`3`)},
 	}}

@@ -33,6 +33,8 @@ type commands struct {
 	Dev      devCommand      `cmd:"" help:"Run the service on this computer, on the Firestore emulator or in memory."`
 	Fsck     fsckCommand     `cmd:"" help:"Check everything that is stored of a space."`
 	Reset    resetCommand    `cmd:"" help:"Empty a space, for good."`
+	Delete   deleteCommand   `cmd:"" help:"Delete a space with all that is in it, for good."`
+	GC       gcCommand       `cmd:"" name:"gc" help:"Forget old deletions, and free the storage of what nobody can see."`
 	Purge    purgeCommand    `cmd:"" help:"Delete what an interrupted reset left in storage."`
 	Restored restoredCommand `cmd:"" help:"Say that a backup was put back into a space."`
 	Export   exportCommand   `cmd:"" help:"Write a backup of a space."`

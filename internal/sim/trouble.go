@@ -29,6 +29,7 @@ func (w *world) troubles() []action {
 		{2, Probe, serving, w.probe},
 		{2, Tabs, w.hasTabs, w.tabsComeAndGo},
 		{2, Operator, serving, w.operator},
+		{2, Collect, serving, w.collect},
 		{1, Wipe, func() bool { return serving() && w.one(10) }, w.wipe},
 		{1, Restore, func() bool { return serving() && w.one(2) }, w.restore},
 	}
