@@ -23,6 +23,7 @@ var directions = map[string][]string{
 	"mutate":   {"protocol"},
 	"engine":   {"mutate", "protocol"},
 
+	"backup":                {"engine", "mutate", "protocol"},
 	"engine/fsck":           {"engine", "mutate", "protocol"},
 	"storetest":             {"engine", "engine/fsck", "mutate", "protocol"},
 	"memory":                {"auth/members", "engine", "engine/fsck", "protocol"},
@@ -68,7 +69,7 @@ var directions = map[string][]string{
 	".":          {"chat", "server"},
 	"cmd/hammer": {"internal/load", "internal/signals"},
 	"cmd/replifire": {
-		"auth/members", "chat", "engine", "engine/fsck", "internal/emulator", "internal/signals", "mutate",
+		"auth/members", "backup", "chat", "engine", "engine/fsck", "internal/emulator", "internal/signals", "mutate",
 		"protocol", "server",
 	},
 }

@@ -19,6 +19,9 @@ var (
 	ErrTemporary = errors.New("mutator asks for another try later")
 	// ErrOverloaded: the space's queue is full. Nothing was applied.
 	ErrOverloaded = errors.New("queue of the space is full")
+	// ErrImporting: a backup is being put into the space, or an import was broken off:
+	// running it again ends it, and so does a reset. Nothing was applied or shown.
+	ErrImporting = errors.New("a backup is being put into the space")
 	// ErrClosed: the engine is shutting down. Nothing was applied.
 	ErrClosed = errors.New("engine is closed")
 )

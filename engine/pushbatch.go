@@ -91,6 +91,12 @@ func (b *pushBatch) decide(wanted []string, tried map[string]*pushBatch) error {
 	if err := b.prepare(wanted, tried); err != nil {
 		return err
 	}
+	if b.base.head.Importing != "" && b.fresh {
+		return ErrImporting
+	}
+	if b.base.head.Importing != "" {
+		return errStale
+	}
 	b.admit()
 	if err := b.run(); err != nil {
 		return err

@@ -68,6 +68,12 @@ type Head struct {
 	// Revision is the store's name for this very write of the document, opaque to
 	// everybody else; empty for the zero Head. Commit holds Commit.Prev to it.
 	Revision string
+
+	// Importing names the backup that is being put into the space, "" if none is:
+	// what is stored is a part of that, which nobody may see (ErrImporting).
+	Importing string
+	// Imported is how many records of it are stored; 0 if Importing is "".
+	Imported int64
 }
 
 // Exists reports whether anything was ever committed to the space.

@@ -13,6 +13,7 @@
 //	  createdAt, updatedAt         times
 //	  restoredAt                   time of a restore, if there was one
 //	  deletedAt, deletedVersion    of the space's last deletion, if there was one
+//	  importing, imported          the backup being put in, and how much of it is
 //	spaces/{space}/entries/{key}   an entry or a tombstone
 //	  key                          the key
 //	  value | json                 its value: native, or as JSON text

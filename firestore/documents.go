@@ -34,6 +34,9 @@ const (
 	fieldCreatedAt  = "createdAt"
 	fieldUpdatedAt  = "updatedAt"
 
+	fieldImporting = "importing"
+	fieldImported  = "imported"
+
 	fieldDeletedAt      = "deletedAt" // of a space, a tombstone
 	fieldDeletedVersion = "deletedVersion"
 
@@ -102,6 +105,9 @@ func headFields(space protocol.SpaceID, h engine.Head) map[string]any {
 	if !h.RestoredAt.IsZero() {
 		fields[fieldRestoredAt] = h.RestoredAt
 	}
+	if h.Importing != "" {
+		fields[fieldImporting], fields[fieldImported] = h.Importing, h.Imported
+	}
 	if !h.DeletedAt.IsZero() {
 		fields[fieldDeletedAt], fields[fieldDeletedVersion] = h.DeletedAt, h.DeletedVersion
 	}
@@ -127,6 +133,8 @@ func decodeHead(doc *firestore.DocumentSnapshot, space protocol.SpaceID) (engine
 	h.RestoredAt = optional[time.Time](f, fieldRestoredAt)
 	h.DeletedAt = optional[time.Time](f, fieldDeletedAt)
 	h.DeletedVersion = optional[int64](f, fieldDeletedVersion)
+	h.Importing = optional[string](f, fieldImporting)
+	h.Imported = optional[int64](f, fieldImported)
 	if h.Version < 1 {
 		f.fail(fmt.Errorf("version %d of a space that exists", h.Version))
 	}

@@ -61,6 +61,10 @@ var table = []struct {
 	}},
 	{engine.ErrOverloaded, refusal{http.StatusTooManyRequests, "overloaded", "Too much is waiting for this space."}},
 	{poke.ErrTooManyStreams, refusal{http.StatusTooManyRequests, "too_many_streams", "Too many are listening."}},
+	{engine.ErrImporting, refusal{
+		http.StatusServiceUnavailable, "importing",
+		"The space is being restored from a backup. Sending it again is safe.",
+	}},
 	{engine.ErrCorrupt, internal},
 	{engine.ErrImpossible, internal},
 	{engine.ErrClosed, unavailable},

@@ -37,6 +37,7 @@ var errorTable = []struct {
 	{engine.ErrUnavailable, 503, "unavailable"},
 	{engine.ErrUnknownOutcome, 503, "unavailable"},
 	{engine.ErrTemporary, 503, "unavailable"},
+	{engine.ErrImporting, 503, "importing"},
 	{engine.ErrConflict, 503, "unavailable"},
 	{context.DeadlineExceeded, 503, "unavailable"},
 	{context.Canceled, 503, "unavailable"}, // and the client is still there

@@ -21,6 +21,7 @@ var (
 type program struct {
 	ctx            context.Context //nolint:containedctx // of this one run
 	getenv         func(string) string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -37,6 +38,8 @@ type commands struct {
 	Purge    purgeCommand    `cmd:"" help:"Delete what an interrupted reset left in storage."`
 	Members  membersCommand  `cmd:"" help:"Say who may use a space."`
 	Restored restoredCommand `cmd:"" help:"Say that a backup was put back into a space."`
+	Export   exportCommand   `cmd:"" help:"Write a backup of a space."`
+	Import   importCommand   `cmd:"" help:"Put a backup into a space."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

@@ -25,7 +25,7 @@ func main() {
 
 // run is the whole program but for the signals, and returns its exit code.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	p := program{ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr}
+	p := program{ctx: ctx, getenv: getenv, stdin: os.Stdin, stdout: stdout, stderr: stderr}
 	parser, err := kong.New(&commands{}, kong.Name("replifire"), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.NoDefaultHelp(), server.Flags(getenv))
 	if err != nil {

@@ -91,6 +91,8 @@ func TestCommandLine(t *testing.T) {
 			code:   1,
 			stderr: "must not be empty",
 		},
+		"export without project": {args: []string{"export", "s"}, code: 1, stderr: "GOOGLE_CLOUD_PROJECT"},
+		"import without project": {args: []string{"import", "s"}, code: 1, stderr: "GOOGLE_CLOUD_PROJECT"},
 		"reset without yes": {
 			args:   []string{"reset", "s"},
 			env:    []string{"GOOGLE_CLOUD_PROJECT=p"},

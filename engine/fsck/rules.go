@@ -25,6 +25,9 @@ func (r *Report) headBounds(h engine.Head) {
 	if h.Epoch == "" || h.Nonce == "" {
 		r.add(HeadFields, "head", "epoch %q, nonce %q", h.Epoch, h.Nonce)
 	}
+	if h.Imported < 0 || h.Imported > 0 && h.Importing == "" {
+		r.add(HeadFields, "head", "%d records imported of %q", h.Imported, h.Importing)
+	}
 }
 
 func (r *Report) storedHead(h engine.Head) {
