@@ -7,8 +7,8 @@ import (
 	"github.com/replifire/replifire/backup"
 )
 
-// progressEvery is how often a command that takes long says how far it is.
-const progressEvery = 2 * time.Second
+// tellEvery is how often a command that takes long says how far it is.
+const tellEvery = 2 * time.Second
 
 // progress tells how far a command is, on stderr, now and then.
 type progress struct {
@@ -18,12 +18,12 @@ type progress struct {
 }
 
 func newProgress(p *program, verb string) *progress {
-	return &progress{p: p, verb: verb, next: time.Now().Add(progressEvery)}
+	return &progress{p: p, verb: verb, next: time.Now().Add(tellEvery)}
 }
 
 func (g *progress) tell(n backup.Counts) {
 	if now := time.Now(); !now.Before(g.next) {
-		g.next = now.Add(progressEvery)
+		g.next = now.Add(tellEvery)
 		fmt.Fprintf(g.p.stderr, "%s so far: %s\n", g.verb, counts(n))
 	}
 }
