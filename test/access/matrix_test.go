@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/auth/token"
 	"github.com/replifire/replifire/internal/tokentest"
 )
@@ -47,6 +49,7 @@ func callers(t *testing.T) []caller {
 	now := time.Now()
 	server := tokentest.Start(t)
 	up := newFirebase(t, server, server.Client())
+	know(t, up, server.Token("ann", now))
 	list := []caller{
 		{"good", "Bearer " + server.Token("ann", now), up},
 		{"good, without Bearer", server.Token("ann", now), up},
@@ -58,6 +61,14 @@ func callers(t *testing.T) []caller {
 	return append(list, keyServers(t, now)...)
 }
 
+// know has the keys fetched.
+func know(t *testing.T, f *token.Firebase, good string) {
+	t.Helper()
+	if _, err := f.Authenticate(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // keyServers are good tokens whose keys change or cannot be had.
 func keyServers(t *testing.T, now time.Time) []caller {
 	t.Helper()
@@ -65,9 +76,7 @@ func keyServers(t *testing.T, now time.Time) []caller {
 	down.SetDown(true)
 
 	cached := newFirebase(t, known, known.Client())
-	if _, err := cached.Authenticate(t.Context(), known.Token("ann", now)); err != nil {
-		t.Fatal(err)
-	}
+	know(t, cached, known.Token("ann", now))
 	known.SetDown(true)
 
 	t.Cleanup(slow.Hold())
@@ -76,6 +85,7 @@ func keyServers(t *testing.T, now time.Time) []caller {
 	old := rotated.Token("ann", now)
 	rotated.Rotate(false)
 	after := newFirebase(t, rotated, rotated.Client())
+	know(t, after, rotated.Token("ann", now))
 	return []caller{
 		{"good, key server down", down.Token("ann", now), newFirebase(t, down, down.Client())},
 		{"good, key server down, keys known", known.Token("ann", now), cached},
@@ -86,30 +96,29 @@ func keyServers(t *testing.T, now time.Time) []caller {
 }
 
 // TestMatrix compares every cell with the golden file; -update writes it.
-func TestMatrix(t *testing.T) {
-	t.Parallel()
-	var matrix strings.Builder
-	cells := 0
+func TestMatrix(t *testing.T) { //nolint:paralleltest // beside TestIsolation a key server may seem slow
+	var text strings.Builder
+	m, cells := newMatrix(t), 0
 	for _, c := range callers(t) {
-		fmt.Fprintf(&matrix, "%s\n", c.name)
+		fmt.Fprintf(&text, "%s\n", c.name)
 		for _, r := range routes {
-			fmt.Fprintf(&matrix, "  %-15s", r.name)
+			fmt.Fprintf(&text, "  %-15s", r.name)
 			for _, space := range spaces {
-				fmt.Fprintf(&matrix, " %s", space)
+				fmt.Fprintf(&text, " %s", space)
 				for _, o := range r.of {
-					fmt.Fprintf(&matrix, " %d", cell(t, c, r, space, o))
+					fmt.Fprintf(&text, " %d", m.cell(t, c, r, space, o))
 					cells++
 				}
 			}
-			matrix.WriteString("\n")
+			text.WriteString("\n")
 		}
 	}
-	fmt.Fprintf(&matrix, "%d cells\n", cells)
+	fmt.Fprintf(&text, "%d cells\n", cells)
 	if cells < minCells {
 		t.Errorf("%d cells, want %d or more", cells, minCells)
 	}
 	if *update {
-		if err := os.WriteFile(golden, []byte(matrix.String()), 0o600); err != nil {
+		if err := os.WriteFile(golden, []byte(text.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,22 +126,56 @@ func TestMatrix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(matrix.String(), "\n")); diff != "" {
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(text.String(), "\n")); diff != "" {
 		t.Errorf("the matrix has changed; go test ./test/access -update writes it (-want +got):\n%s", diff)
 	}
 }
 
-// cell asks in a world of its own, and checks what the status does not show.
-func cell(t *testing.T, c caller, r route, space string, o whose) int {
+// matrix is a world to ask in.
+type matrix struct {
+	firebase *current
+	world    *world
+	state    string
+}
+
+// current is the authenticator of the row.
+type current struct{ now auth.Authenticator }
+
+func (c *current) Authenticate(ctx context.Context, authorization string) (auth.Principal, error) {
+	return c.now.Authenticate(ctx, authorization)
+}
+
+func newMatrix(t *testing.T) *matrix {
+	t.Helper()
+	m := &matrix{firebase: &current{}}
+	m.world = newWorld(t, m.firebase)
+	m.state = m.world.state(t)
+	t.Cleanup(func() { m.world.close(t) })
+	return m
+}
+
+func (m *matrix) renew(t *testing.T) {
+	t.Helper()
+	m.world.close(t)
+	m.world = newWorld(t, m.firebase)
+	m.state = m.world.state(t)
+}
+
+// cell asks, and checks what the status does not show. A world in which nothing has
+// changed is as good as a new one for the next cell.
+func (m *matrix) cell(t *testing.T, c caller, r route, space string, o whose) int {
 	t.Helper()
 	at := fmt.Sprintf("%s: %s in %s as %s", c.name, r.name, space, o)
-	w := newWorld(t, c.firebase)
-	defer w.close(t)
-	before := w.state(t)
+	m.firebase.now = c.firebase
+	w := m.world
 	got := w.ask(r.request(space, o), c.authorization)
 	done := got.status == http.StatusOK || got.status == http.StatusNoContent
-	if changed := w.state(t) != before; changed != (r.changes && done) {
+	changed := w.state(t) != m.state
+	if changed != (r.changes && done) {
 		t.Errorf("%s: %d, and something changed: %v", at, got.status, changed)
+	}
+	if changed {
+		defer m.renew(t)
 	}
 	checkLeak(t, at, got, space, done)
 	if space == absent && !done {
