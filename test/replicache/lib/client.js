@@ -126,8 +126,8 @@ export class Client {
   }
 
   async close() {
-    await this.#reloading;
     await this.#pokes?.close();
+    await this.#reloading;
     await this.#rep.close();
   }
 
@@ -158,7 +158,7 @@ export class Client {
       ...(auth ? {auth: auth.current()} : {}),
       logSinks: [{log: (level, _, ...args) => this.#noteLog(level, args)}],
     });
-    rep.onClientStateNotFound = () => this.#reload();
+    rep.onClientStateNotFound = () => this.#reload(rep);
     rep.onUpdateNeeded = reason => this.updatesNeeded.push(reason);
     if (auth) {
       rep.getAuth = () => auth.renew();
@@ -175,11 +175,18 @@ export class Client {
     return new PokeStream(routeURL(url, 'poke', space), onPoke, random, auth);
   }
 
-  /** What the client's default, location.reload(), comes to. */
-  #reload() {
-    this.reloads++;
+  /**
+   * What the client's default, location.reload(), comes to: once for a page, however many
+   * of its pulls and pushes are answered that way.
+   * @param {Rep} rep
+   */
+  #reload(rep) {
     this.#reloading = this.#reloading.then(async () => {
-      await this.#rep.close();
+      if (rep !== this.#rep || rep.closed) {
+        return;
+      }
+      this.reloads++;
+      await rep.close();
       this.#rep = this.#open();
     });
   }
