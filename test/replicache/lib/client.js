@@ -50,6 +50,7 @@ export class Client {
   #pokes;
   /** @type {Promise<void>} */
   #reloading = Promise.resolve();
+  #closing = false;
   /** How often the client asked the page to reload. */
   reloads = 0;
   /** @type {UpdateNeededReason[]} */
@@ -126,6 +127,7 @@ export class Client {
   }
 
   async close() {
+    this.#closing = true;
     await this.#pokes?.close();
     await this.#reloading;
     await this.#rep.close();
@@ -182,7 +184,7 @@ export class Client {
    */
   #reload(rep) {
     this.#reloading = this.#reloading.then(async () => {
-      if (rep !== this.#rep || rep.closed) {
+      if (rep !== this.#rep || this.#closing) {
         return;
       }
       this.reloads++;
