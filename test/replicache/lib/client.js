@@ -38,6 +38,17 @@ const complaint =
 
 const keptLogLines = 20;
 
+/**
+ * A page that reloads does not ask whether its client could be closed well: one that is at
+ * work on its store at that moment cannot, and says Closed.
+ * @param {unknown} err
+ */
+function ifClosed(err) {
+  if (!(err instanceof Error) || err.message !== 'Closed') {
+    throw err;
+  }
+}
+
 // A Replicache instance listens to its own AbortSignal in more places than Node
 // takes for normal.
 setMaxListeners(50);
@@ -188,7 +199,7 @@ export class Client {
         return;
       }
       this.reloads++;
-      await rep.close();
+      await rep.close().catch(ifClosed);
       this.#rep = this.#open();
     });
   }
