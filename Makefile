@@ -43,7 +43,7 @@ GOTESTFLAGS ?=
 # More flags for make bench, such as BENCHFLAGS='-only streams'.
 BENCHFLAGS ?=
 # How long each fuzz target runs.
-FUZZTIME ?= 10s
+FUZZTIME ?= 20s
 # About how long make soak takes. Its full sizes need some four hours.
 SOAK ?= 30m
 
