@@ -28,7 +28,8 @@ type pushBatch struct {
 	batch
 	jobs  []*batchJob
 	steps []step
-	at    int // the steps before it are decided
+	at    int  // the steps before it are decided
+	again bool // an earlier try has failed: nothing is expected, all is read
 
 	clients   map[protocol.ClientID]*Client // as this batch leaves them
 	dirty     map[protocol.ClientID]bool
@@ -88,6 +89,7 @@ func (b *pushBatch) plan(limit int) {
 // decide reads, checks, runs and commits. On nil the batch can be settled. Other
 // errors leave nothing acknowledged; with b.won set, an earlier try was applied.
 func (b *pushBatch) decide(wanted []string, tried map[string]*pushBatch) error {
+	b.again = len(tried) > 0
 	if err := b.prepare(wanted, tried); err != nil {
 		return err
 	}
@@ -203,6 +205,7 @@ func (b *pushBatch) commitAll() error {
 		Entries: b.entries(next.Version),
 		Clients: b.changed(),
 		Groups:  b.newGroups,
+		Absent:  slices.Sorted(maps.Keys(b.base.expected)),
 	})
 }
 

@@ -56,6 +56,7 @@ func TestWorkOfAPush(t *testing.T) {
 		}
 		return f.counter.Counts()
 	}
+	two := map[string]int{"BeginTransaction": 1, "Commit": 1}
 	three := map[string]int{"BatchGetDocuments": 1, "BeginTransaction": 1, "Commit": 1}
 	tests := []struct {
 		name string
@@ -68,7 +69,9 @@ func TestWorkOfAPush(t *testing.T) {
 		}},
 		{"warm, 1", creates("c", 2, 1), rpccount.Counts{RPCs: three, Missing: 1, Written: 3}},
 		{"warm, 100", creates("c", 3, 100), rpccount.Counts{RPCs: three, Missing: 100, Written: 102}},
-		{"warm, resent with one more", creates("c", 1, 103), rpccount.Counts{RPCs: three, Missing: 1, Written: 3}},
+		{"warm, resent with one more: createMessage is known to find nothing", creates("c", 1, 103), rpccount.Counts{
+			RPCs: two, Written: 3,
+		}},
 		{"nothing new: memory is not trusted to say so", creates("c", 1, 103), rpccount.Counts{
 			RPCs: map[string]int{"BatchGetDocuments": 1}, Read: 3, // head, group, client
 		}},
@@ -81,7 +84,7 @@ func TestWorkOfAPush(t *testing.T) {
 	push(creates("c", 104, 1))
 	known := creates("c", 105, 1)
 	known[0].Name, known[0].Args = "updateMessage", []byte(`{"id":"c-104","content":"better"}`)
-	want := rpccount.Counts{RPCs: map[string]int{"BeginTransaction": 1, "Commit": 1}, Written: 3}
+	want := rpccount.Counts{RPCs: two, Written: 3}
 	if diff := cmp.Diff(want, push(known)); diff != "" {
 		t.Errorf("of a message that is known (-want +got):\n%s", diff)
 	}
@@ -90,6 +93,21 @@ func TestWorkOfAPush(t *testing.T) {
 	want.Written = 2
 	if diff := cmp.Diff(want, push(rejected)); diff != "" {
 		t.Errorf("rejected without a read (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(rpccount.Counts{RPCs: two, Written: 102}, push(creates("c", 107, 100))); diff != "" {
+		t.Errorf("100 that find nothing, as expected (-want +got):\n%s", diff)
+	}
+	other := &protocol.PushRequest{Version: 1, ClientGroupID: "h", Mutations: creates("d", 1, 1)}
+	other.Mutations[0].Args = []byte(`{"id":"c-208","from":"bob","content":"mine","order":1}`)
+	if err := instance(t, f).Push(t.Context(), caller, other); err != nil {
+		t.Fatal(err)
+	}
+	push(creates("c", 207, 1)) // learns of the other instance's commit
+	if diff := cmp.Diff(rpccount.Counts{
+		RPCs: map[string]int{"BeginTransaction": 2, "Commit": 2, "Rollback": 1, "BatchGetDocuments": 1},
+		Read: 4, Written: 3 + 2, // head, group, client, message; a refused commit and one of a rejection
+	}, push(creates("c", 208, 1))); diff != "" {
+		t.Errorf("a message that exists against expectation (-want +got):\n%s", diff)
 	}
 	storetest.MustFsck(t, f.Store, "s")
 }
