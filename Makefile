@@ -19,6 +19,7 @@ BIN      := $(CURDIR)/bin/replifire
 CLIENT   := test/replicache
 BROWSER  := test/browser
 RULES    := test/rules
+SIGNIN   := test/signin
 
 # The page and its helper package are built by Node, where there is Node.
 WEB_CLIENT := web/client
@@ -60,7 +61,7 @@ dev: build ## Serve on http://localhost:8080, on the Firestore emulator or in me
 
 .PHONY: test
 test: page ## Run all tests: Go on both stores, the real Replicache client, the page in a browser.
-	@$(WITH_EMULATOR) $(MAKE) --no-print-directory test-go test-client test-web test-rules test-browser
+	@$(WITH_EMULATOR) $(MAKE) --no-print-directory test-go test-client test-web test-rules test-signin test-browser
 
 .PHONY: check
 check: test lint shell vuln mod licences sbom fuzz ## Run everything that CI runs.
@@ -111,6 +112,15 @@ else
 	cd $(RULES) && REPLIFIRE_BIN=$(BIN) npm test
 endif
 
+.PHONY: test-signin
+test-signin: build ## Run the tests of signing in: a provider, the Firebase Auth emulator, the real client.
+ifeq ($(NPM),)
+	@$(call without-npm,The tests of signing in)
+else
+	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json $(SIGNIN)/node_modules/.package-lock.json
+	cd $(SIGNIN) && REPLIFIRE_BIN=$(BIN) npm test
+endif
+
 %/node_modules/.package-lock.json: %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
@@ -142,6 +152,10 @@ cover: ## Measure what the Go tests cover; coverage.html shows it.
 	@go tool cover -html=coverage.out -o coverage.html
 	@go tool cover -func=coverage.out | tail -n 1
 
+.PHONY: cover-core
+cover-core: ## Check what is covered of the packages that every promise rests on; 20 seconds.
+	.ci/cover
+
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format the Go code.
 	$(GOLANGCI) fmt
@@ -166,7 +180,7 @@ licences: $(LICENCES) ## Check the licences of everything that ships against .ci
 	.ci/licences $(LICENCES)
 
 # The scripts that a person or CI runs; the page's and the tests' are Node's.
-SCRIPTS := .ci/fuzz .ci/licences .ci/run .ci/sbom .ci/soak .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
+SCRIPTS := .ci/cover .ci/fuzz .ci/licences .ci/run .ci/sbom .ci/soak .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
 
 .PHONY: shell
 shell: ## Look for mistakes in the shell scripts.

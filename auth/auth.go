@@ -32,8 +32,8 @@ type Principal struct {
 	// object in it has two members of one name, but names differ by case: who reads
 	// it with a parser that does not look at case may read another claim.
 	Claims json.RawMessage
-	// Expires is when the token ends, after which a stream that was opened with it
-	// must end too. Zero: never.
+	// Expires is when the token stops being accepted: then a stream that was opened
+	// with it must end too. Zero: never.
 	Expires time.Time
 }
 

@@ -27,8 +27,8 @@ Needs gcloud, signed in as an owner of the project.
                        secret; 6 to 30 characters. Default: replifire.
   --database=NAME      The Firestore database. Default: (default).
   --auth=firebase|oidc Who signs users in, for the printed command. Default: firebase.
-  --policy=authenticated
-                       Who may use which space, likewise. Default: authenticated.
+  --policy=members|authenticated
+                       Who may use which space, likewise. Default: members.
   --origins=URL,…      Origins of the pages that may call, likewise.
   --rotate-ticket-key  Only adds a new key before the present one, see docs/security.md.
   --dry-run            Prints the commands for a project that has nothing, runs none.
@@ -37,7 +37,7 @@ TEXT
 }
 
 project='' region=us-central1 service=replifire database='(default)'
-auth=firebase policy=authenticated origins='' dry_run=false rotate=false
+auth=firebase policy=members origins='' dry_run=false rotate=false
 
 main() {
   arguments "$@"
@@ -99,7 +99,7 @@ set_value() {
     --service) pattern='^[a-z][a-z0-9-]{4,28}[a-z0-9]$' ;;
     --database) pattern='^(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])$' ;;
     --auth) pattern='^(firebase|oidc)$' ;;
-    --policy) pattern='^authenticated$' ;;
+    --policy) pattern='^(members|authenticated)$' ;;
     --origins) pattern='^(https?://[A-Za-z0-9.:-]+(,|$))*$' ;;
   esac
   [[ $2 =~ $pattern ]] || mistake "$1 cannot be '$2'"
@@ -249,10 +249,10 @@ deploy_indexes() {
     run gcloud firestore indexes composite create --collection-group=clients --query-scope=collection \
       --field-config=field-path=clientGroupID,order=ascending \
       --field-config=field-path=version,order=ascending "${where[@]}"
-  for field in spaces clientGroups clients entries; do
+  for field in spaces clientGroups clients entries creators members; do
     run "${update[@]}" '*' --collection-group="$field" --disable-indexes "${where[@]}"
   done
-  for field in clients/version entries/version entries/key; do
+  for field in clients/version entries/version entries/key entries/deletedAt members/userID members/role; do
     run "${update[@]}" "${field#*/}" --collection-group="${field%/*}" --index=order=ascending "${where[@]}"
   done
   print_rules

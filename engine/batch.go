@@ -19,6 +19,7 @@ type batch struct {
 	base  *base
 	done  *layer    // the writes of the mutations decided so far
 	fresh bool      // the head was read in this very try
+	now   time.Time // of all that it writes
 	tried Commit    // the commit that was tried; the zero Commit before
 	sent  time.Time // when
 	head  Head      // after the commit; base.head if none was needed
@@ -40,6 +41,17 @@ func (b *batch) open() {
 	b.base = newBase(b.space.known.head, &b.space.known.entries)
 	b.done = &layer{}
 	b.head = b.base.head
+	b.now = laterThan(b.head.UpdatedAt)
+}
+
+// laterThan is the time now, or the first one after last where this clock is behind
+// that of who committed last: the times in a space grow with its versions.
+func laterThan(last time.Time) time.Time {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	if now.After(last) {
+		return now
+	}
+	return last.UTC().Truncate(time.Microsecond).Add(time.Microsecond)
 }
 
 // load reads documents at one moment, the head always among them, and learns
@@ -99,7 +111,11 @@ func (b *batch) entries(version int64) []Entry {
 	var entries []Entry
 	b.done.writes.Scan(func(key string, v value) bool {
 		if v.live || !b.base.absent(key) {
-			entries = append(entries, Entry{Key: key, Value: v.json, Version: version, Deleted: !v.live})
+			e := Entry{Key: key, Value: v.json, Version: version, Deleted: !v.live}
+			if e.Deleted {
+				e.DeletedAt = b.now
+			}
+			entries = append(entries, e)
 		}
 		return true
 	})
@@ -108,14 +124,13 @@ func (b *batch) entries(version int64) []Entry {
 
 // successor is the head after one commit.
 func (b *batch) successor() Head {
-	now := time.Now().UTC().Truncate(time.Microsecond)
 	next := b.base.head
 	next.Version++
 	next.Nonce = b.space.engine.chance.nonce()
-	next.UpdatedAt = now
+	next.UpdatedAt = b.now
 	next.Revision = ""
 	if !b.base.head.Exists() {
-		next.Epoch, next.CreatedAt = b.space.engine.chance.epoch(), now
+		next.Epoch, next.CreatedAt = b.space.engine.chance.epoch(), b.now
 	}
 	return next
 }

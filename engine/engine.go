@@ -71,6 +71,9 @@ type Options struct {
 	MaxBatchBytes     int           // about, in one commit; also what one mutation may write
 	MaxQueueBytes     int           // waiting for one space
 	MaxQueuePushes    int           // waiting for one space
+	MaxKeyBytes       int           // of an entry, at most the constant of this name
+	MaxValueBytes     int           // of an entry, at most the constant of this name
+	MaxDepth          int           // of an entry's value, at most protocol.MaxDepth
 	MaxSpaces         int           // remembered between pushes
 	MaxKnownBytes     int           // of entries remembered of one space for pushes
 	MaxTailBytes      int           // of recent changes remembered of one space for pulls
@@ -103,12 +106,20 @@ func (o Options) withDefaults() Options {
 	o.MaxBatchBytes = cmp.Or(o.MaxBatchBytes, DefaultMaxBatchBytes)
 	o.MaxQueueBytes = cmp.Or(o.MaxQueueBytes, DefaultMaxQueueBytes)
 	o.MaxQueuePushes = cmp.Or(o.MaxQueuePushes, DefaultMaxQueuePushes)
+	o.MaxKeyBytes = cmp.Or(o.MaxKeyBytes, MaxKeyBytes)
+	o.MaxValueBytes = cmp.Or(o.MaxValueBytes, MaxValueBytes)
+	o.MaxDepth = cmp.Or(o.MaxDepth, protocol.MaxDepth)
 	o.MaxSpaces = cmp.Or(o.MaxSpaces, DefaultMaxSpaces)
 	o.MaxKnownBytes = cmp.Or(o.MaxKnownBytes, DefaultMaxKnownBytes)
 	o.MaxTailBytes = cmp.Or(o.MaxTailBytes, DefaultMaxTailBytes)
 	o.ExpectAfter = cmp.Or(o.ExpectAfter, DefaultExpectAfter)
 	o.MaxMemoryBytes = cmp.Or(o.MaxMemoryBytes, DefaultMaxMemoryBytes)
 	return o
+}
+
+// limits are those of what a mutator writes.
+func (o *Options) limits() limits {
+	return limits{keyBytes: o.MaxKeyBytes, valueBytes: o.MaxValueBytes, depth: o.MaxDepth}
 }
 
 // Caller is who asks, and for which space; authenticated and allowed before.
@@ -169,7 +180,7 @@ func New(store Store, mutators *mutate.Registry, o Options) *Engine {
 		opts:         o,
 		groups:       groups,
 		chance:       chance{from: o.Rand},
-		expectations: expectations{after: o.ExpectAfter, absent: map[string]int{}},
+		expectations: expectations{after: o.ExpectAfter, absent: map[string]*record{}},
 		readers:      readers,
 		ctx:          ctx,
 		cancel:       cancel,

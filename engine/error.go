@@ -1,6 +1,9 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What Push, Pull and the operators' calls fail with, besides the kinds of
 // Store and the *protocol.ErrorResponse that is an answer of its own.
@@ -16,6 +19,23 @@ var (
 	ErrTemporary = errors.New("mutator asks for another try later")
 	// ErrOverloaded: the space's queue is full. Nothing was applied.
 	ErrOverloaded = errors.New("queue of the space is full")
+	// ErrImporting: a backup is being put into the space, or an import was broken off:
+	// running it again ends it, and so does a reset. Nothing was applied or shown.
+	ErrImporting = errors.New("a backup is being put into the space")
 	// ErrClosed: the engine is shutting down. Nothing was applied.
 	ErrClosed = errors.New("engine is closed")
 )
+
+// overloadedError is ErrOverloaded with the limits of the queue that was full.
+type overloadedError struct{ pushes, bytes int }
+
+// Error is for the log.
+func (o overloadedError) Error() string { return ErrOverloaded.Error() }
+
+// Is says what it is.
+func (o overloadedError) Is(target error) bool { return target == ErrOverloaded }
+
+// Limit is for the caller.
+func (o overloadedError) Limit() string {
+	return fmt.Sprintf("At most %d pushes of %d bytes together wait for one space.", o.pushes, o.bytes)
+}

@@ -11,28 +11,48 @@ import "sync"
 type expectations struct {
 	mu     sync.Mutex
 	after  int
-	absent map[string]int // keys without a value in a row, by mutator
+	absent map[string]*record // by mutator
 }
+
+// record is what the reads of a mutator have found.
+type record struct {
+	row  int // keys without a value in a row, up to need
+	need int // how many it takes
+}
+
+// maxNeed bounds what a mutator that is often wrong has to show: it has a commit
+// refused once in as many keys.
+const maxNeed = 1 << 12
 
 // absence reports whether the mutator is expected to find no value.
 func (e *expectations) absence(mutator string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.absent[mutator] >= e.after
+	r := e.absent[mutator]
+	return e.after < 0 || r != nil && r.row >= r.need
 }
 
-// learn notes what a run of a mutator found where the store was read for it.
+// learn notes what a run of a mutator found where the store was read for it. Who was
+// wrong needs twice as many keys the next time.
 func (e *expectations) learn(mutator string, tx *transaction) {
 	if tx.present+tx.absent == 0 || e.after < 0 {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if tx.present > 0 {
-		e.absent[mutator] = 0
-		return
+	r := e.absent[mutator]
+	if r == nil {
+		r = &record{need: e.after}
+		e.absent[mutator] = r
 	}
-	e.absent[mutator] = min(e.absent[mutator]+tx.absent, e.after)
+	switch {
+	case tx.present == 0:
+		r.row = min(r.row+tx.absent, r.need)
+	case r.row >= r.need:
+		r.row, r.need = 0, min(2*r.need, maxNeed)
+	default:
+		r.row = 0
+	}
 }
 
 // doubt ends a run. What it has expected counts only if it succeeded and has given

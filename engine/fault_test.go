@@ -203,7 +203,10 @@ func TestStaleMemory(t *testing.T) {
 				t.Errorf("mutation 2: got %v, want ClientStateNotFound", err)
 			}
 		}
-		v.pull(t, e, alice, "g1")
+		if err := v.tryPull(t, e, alice, "g1"); !sameError(err, csnf) {
+			t.Errorf("pull of a group that was forgotten: got %v, want ClientStateNotFound", err)
+		}
+		v.pull(t, e, alice, "gNew")
 		if len(v.entries) != 0 {
 			t.Errorf("after the wipe: got %v", v.entries)
 		}

@@ -11,7 +11,7 @@ import (
 // Reset empties the space, in one commit whatever its size: what is stored
 // becomes invisible and is deleted afterwards in the background. The clients'
 // lastMutationIDs survive, so no mutation runs twice. A space nobody has written
-// to stays as it is.
+// to stays as it is. An import that is under way, or was broken off, is given up.
 func (e *Engine) Reset(ctx context.Context, id protocol.SpaceID) (Head, error) {
 	head, err := e.operate(ctx, id, &operation{head: func(next *Head) {
 		next.Epoch = e.chance.epoch()

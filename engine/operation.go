@@ -60,6 +60,13 @@ func (b *batch) operate(j *job) error {
 	if !b.base.head.Exists() && !op.onEmpty {
 		return nil
 	}
+	if b.base.head.Importing != "" && op.write != nil {
+		op.failed = true
+		return ErrImporting
+	}
+	if op.skip != nil && op.skip(b.base.head) {
+		return nil
+	}
 	if err := b.write(j); err != nil {
 		op.failed = !errors.Is(err, ErrUnavailable)
 		return err
@@ -70,6 +77,13 @@ func (b *batch) operate(j *job) error {
 	next := b.successor()
 	if op.head != nil {
 		op.head(&next)
+	}
+	if next.Base == next.Version {
+		next.Importing, next.Imported = "", 0 // nothing of it is left
+	}
+	if next.Importing != "" {
+		op.failed = true
+		return ErrImporting
 	}
 	op.nonces, op.tried = append(op.nonces, next.Nonce), b.base.head.Version
 	err = b.commit(Commit{Prev: b.base.head, Next: next, Entries: b.entries(next.Version)})

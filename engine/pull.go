@@ -19,7 +19,7 @@ const firstPage = 256
 // snapshot, and nothing is written. The answer's Patch reads on from the store
 // until ctx ends, so it is to be consumed before.
 //
-// The errors are ErrForbidden, *protocol.ErrorResponse, *protocol.DecodeError
+// The errors are ErrForbidden, ErrImporting, *protocol.ErrorResponse, *protocol.DecodeError
 // for a cookie with no room above it, and those of Store.Snapshot.
 func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) (*protocol.PullResponse, error) {
 	if err := e.checkSchema(req.SchemaVersion); err != nil {
@@ -28,6 +28,12 @@ func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) 
 	p := &pull{engine: e, reader: e.reader(c.Space), caller: c, req: req}
 	if err := p.open(ctx); err != nil {
 		return nil, err
+	}
+	if p.head.Importing != "" {
+		return nil, ErrImporting
+	}
+	if p.known && p.head.outlived(p.group) {
+		return nil, protocol.ClientStateNotFound() // whatever it has seen: it starts afresh
 	}
 	if err := p.checkClient(); err != nil {
 		return nil, err
@@ -73,7 +79,7 @@ func (p *pull) open(ctx context.Context) error {
 		p.group, p.known = owner.ClientGroup, true
 		// Memory allows what is usual and decides nothing else.
 		usual := func() bool {
-			return owner.epoch == p.head.Epoch && p.owns() && (p.unchanged() || p.diffable())
+			return owner.epoch == p.head.Epoch && p.owns() && !p.wasAnother() && (p.unchanged() || p.diffable())
 		}
 		if head, ok := p.reader.recent(); ok && p.req.Version != 0 {
 			p.head = head
@@ -144,19 +150,6 @@ func (p *pull) diffable() bool {
 	return c.Ours && c.Epoch == head.Epoch && c.Version <= head.Version && c.Version >= head.Floor
 }
 
-// lostState reports whether the group may have seen lastMutationIDs that the
-// space has lost: it would reject every answer, so it must come back as a new one.
-func (p *pull) lostState() bool {
-	c, head := p.req.Cookie, p.head
-	if !c.Ours || !p.known {
-		return false
-	}
-	if c.Epoch == head.Epoch {
-		return c.Version > head.Version
-	}
-	return !head.RestoredAt.IsZero() && p.group.CreatedAt.Before(head.RestoredAt)
-}
-
 // changes is the incremental answer.
 func (p *pull) changes(ctx context.Context) (*protocol.PullResponse, error) {
 	since := p.req.Cookie.Version
@@ -165,6 +158,7 @@ func (p *pull) changes(ctx context.Context) (*protocol.PullResponse, error) {
 	if err != nil {
 		return nil, err
 	}
+	cookie = p.of(cookie)
 	if inMemory {
 		resp := p.response(cookie.Raw, p.clients, inMemoryPatch(p.entries))
 		resp.Encoded = encodedPatch(p.entries)
@@ -183,6 +177,9 @@ func (p *pull) recall() bool {
 		return true
 	}
 	head, entries, clients, ok := p.reader.since(p.head, p.req.Cookie.Version, p.req.ClientGroupID)
+	if !p.known && len(clients) > 0 {
+		return false // the group was made after it was looked for
+	}
 	if ok {
 		p.head, p.entries, p.clients, p.recalled = head, entries, clients, true
 	}
@@ -204,6 +201,7 @@ func (p *pull) everything(ctx context.Context) (*protocol.PullResponse, error) {
 	if err != nil {
 		return nil, err
 	}
+	cookie = p.of(cookie)
 	if !head.Exists() {
 		return p.response(cookie.Raw, nil, clearFirst(emptyPatch)), nil
 	}

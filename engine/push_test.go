@@ -515,6 +515,8 @@ func TestOverload(t *testing.T) {
 	for refused < 6 { // one or a few taken, two waiting, the others refused
 		if err := <-errs; !errors.Is(err, engine.ErrOverloaded) {
 			t.Fatalf("got %v, want ErrOverloaded", err)
+		} else if said := limitOf(err); !strings.Contains(said, "At most 2 pushes") {
+			t.Errorf("the limit is said to be %q", said)
 		}
 		refused++
 	}
@@ -531,6 +533,51 @@ func TestOverload(t *testing.T) {
 	v.pull(t, e, alice, "g1")
 	if len(v.entries) != applied {
 		t.Errorf("got %d entries, want the %d acknowledged", len(v.entries), applied)
+	}
+}
+
+// limitOf is what an error says about the limit it is for.
+func limitOf(err error) string {
+	if l, ok := errors.AsType[interface {
+		error
+		Limit() string
+	}](err); ok {
+		return l.Limit()
+	}
+	return ""
+}
+
+// TestEntryLimits: what is beyond them rejects the mutation that writes it, and no
+// other.
+func TestEntryLimits(t *testing.T) {
+	t.Parallel()
+	e := start(t, fresh(t), engine.Options{MaxKeyBytes: 4, MaxValueBytes: 12, MaxDepth: 2})
+	for i, tc := range []struct {
+		put    put
+		reason string
+	}{
+		{put{"four", strings.Repeat("x", 10)}, ""},
+		{put{"five5", 1}, "key is longer than 4 bytes"},
+		{put{"a", strings.Repeat("x", 11)}, "value is larger than 12 bytes"},
+		{put{"b", [][]int{{1}}}, ""},
+		{put{"c", [][][]int{{{1}}}}, "value is nested deeper than 2"},
+	} {
+		id := int64(i + 1)
+		mustPush(t, e, alice, "g1", mutation("c1", id, "put", tc.put))
+		v := newView()
+		v.pull(t, e, alice, "g1")
+		if _, stored := v.entries[tc.put.Key]; stored != (tc.reason == "") {
+			t.Errorf("%v is stored: %v", tc.put, stored)
+		}
+		var reason string
+		for _, r := range v.refused["c1"] {
+			if r.ID == id {
+				reason = r.Reason
+			}
+		}
+		if !strings.Contains(reason, tc.reason) || (reason == "") != (tc.reason == "") {
+			t.Errorf("%v: rejected for %q, want %q", tc.put, reason, tc.reason)
+		}
 	}
 }
 

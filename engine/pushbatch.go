@@ -101,6 +101,12 @@ func (b *pushBatch) decide(wanted []string, tried map[string]*pushBatch) error {
 	if err := b.prepare(wanted, tried); err != nil {
 		return err
 	}
+	if b.base.head.Importing != "" && b.fresh {
+		return ErrImporting
+	}
+	if b.base.head.Importing != "" {
+		return errStale
+	}
 	b.admit()
 	if err := b.run(); err != nil {
 		return err
@@ -159,20 +165,23 @@ func (b *pushBatch) unknown() Documents {
 }
 
 // admit stops the pushes whose group is another user's or space's, or that speak
-// for another group's client: nothing of such a push is applied.
+// for another group's client: nothing of such a push is applied. Nor is anything of
+// a group from before the space was deleted, whose clients start afresh.
 func (b *pushBatch) admit() {
 	for _, j := range b.jobs {
-		if !b.admits(j) {
+		g, ok := b.group(j.group)
+		switch {
+		case ok && (g.UserID != j.caller.UserID || g.Space != b.space.id):
+			j.stop = ErrForbidden
+		case ok && b.base.head.outlived(g): // its clients' ids may be others' by now
+			j.stop = protocol.ClientStateNotFound()
+		case !b.admitsClients(j):
 			j.stop = ErrForbidden
 		}
 	}
 }
 
-func (b *pushBatch) admits(j *batchJob) bool {
-	g, ok := b.group(j.group)
-	if ok && (g.UserID != j.caller.UserID || g.Space != b.space.id) {
-		return false
-	}
+func (b *pushBatch) admitsClients(j *batchJob) bool {
 	for _, m := range j.mutations[j.decided:] {
 		if c, ok := b.client(m.ClientID); ok && c.GroupID != j.group {
 			return false

@@ -53,7 +53,8 @@ type job struct {
 type operation struct {
 	write   func(ctx context.Context, tx mutate.WriteTransaction) error
 	head    func(next *Head)
-	onEmpty bool // do it to a space nobody has written to, which creates it
+	skip    func(Head) bool // nothing is to be done to a space with this head
+	onEmpty bool            // do it to a space nobody has written to, which creates it
 	result  Head
 	nonces  []string // of the commits tried for it
 	tried   int64    // the version that the last of them was to follow
@@ -88,7 +89,7 @@ func (q *queue) add(j *job) (start bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.jobs) >= q.maxJobs || (len(q.jobs) > 0 && q.bytes+j.bytes > q.maxBytes) {
-		return false, ErrOverloaded
+		return false, overloadedError{q.maxJobs, q.maxBytes}
 	}
 	q.jobs = append(q.jobs, j)
 	q.bytes += j.bytes

@@ -185,6 +185,10 @@ func (r *reader) follow(before, head Head, since int64, began time.Time) (after 
 	case !t.sameHistory(head) || head.Version < before.Version:
 		t.reset(head, head.Version)
 		r.heard = head.Version
+	case head.Floor > t.head.Version:
+		// Tombstones of what the tail has not seen may be gone: going on would
+		// leave a hole.
+		t.reset(head, head.Version)
 	}
 	back := since < t.from && since >= head.Floor && head.Version-since <= maxTailVersions
 	switch {

@@ -159,6 +159,11 @@ func (s *space) push(jobs []*job) {
 			wanted = w
 		}
 		switch {
+		case errors.Is(err, ErrImporting):
+			for _, j := range jobs {
+				j.finish(err)
+			}
+			return
 		case errors.Is(err, ErrCorrupt):
 			s.isolate(jobs, err)
 			return

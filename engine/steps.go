@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/protocol"
@@ -116,7 +115,8 @@ func (b *pushBatch) size() int { return b.done.bytes + b.bytes }
 
 func (b *pushBatch) transaction(st step, top *layer) *transaction {
 	return &transaction{
-		caller: st.job.caller, client: st.m.ClientID, mutation: st.m.ID, base: b.base, top: top,
+		caller: st.job.caller, client: st.m.ClientID, mutation: st.m.ID,
+		base: b.base, top: top, limits: b.space.engine.opts.limits(),
 		expects: !b.again && b.space.engine.expectations.absence(st.m.Name),
 	}
 }
@@ -148,13 +148,12 @@ func (b *pushBatch) gap(st step, known bool) error {
 // acknowledge moves the client's lastMutationID, for a rejection too.
 func (b *pushBatch) acknowledge(st step, err error) {
 	st.job.end = st.pos + 1
-	now := time.Now().UTC().Truncate(time.Microsecond)
 	c, known := b.client(st.m.ClientID)
 	if !known {
 		c = Client{ID: st.m.ClientID, GroupID: st.job.group}
 	}
 	if _, ok := b.group(st.job.group); !ok {
-		g := ClientGroup{ID: st.job.group, UserID: st.job.caller.UserID, Space: b.space.id, CreatedAt: now}
+		g := ClientGroup{ID: st.job.group, UserID: st.job.caller.UserID, Space: b.space.id, CreatedAt: b.now}
 		b.groups[g.ID] = g
 		b.newGroups = append(b.newGroups, g)
 		b.bytes += 600
@@ -164,7 +163,7 @@ func (b *pushBatch) acknowledge(st step, err error) {
 		before = clientBytes(c)
 	}
 	c.LastMutationID = st.m.ID
-	c.LastSeen = now
+	c.LastSeen = b.now
 	c.Version = b.base.head.Version + 1
 	if err != nil {
 		b.reject(&c, st.m, err)

@@ -57,15 +57,36 @@ type Head struct {
 	Nonce string
 	// RestoredAt is when a backup was restored into the space, zero if never.
 	RestoredAt time.Time
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
+	// DeletedAt is when the space was last deleted, zero if never. It stays when
+	// the space is written to again: client groups of before never come back.
+	DeletedAt time.Time
+	// DeletedVersion is that of the deletion: clients at or below it are gone,
+	// whether or not they are still stored. 0 if the space was never deleted.
+	DeletedVersion int64
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
 	// Revision is the store's name for this very write of the document, opaque to
 	// everybody else; empty for the zero Head. Commit holds Commit.Prev to it.
 	Revision string
+
+	// Importing names the backup that is being put into the space, "" if none is:
+	// what is stored is a part of that, which nobody may see (ErrImporting).
+	Importing string
+	// Imported is how many records of it are stored; 0 if Importing is "".
+	Imported int64
 }
 
 // Exists reports whether anything was ever committed to the space.
 func (h Head) Exists() bool { return h.Version > 0 }
+
+// Deleted reports whether the space was deleted and not written to since.
+func (h Head) Deleted() bool { return h.Exists() && h.Version == h.DeletedVersion }
+
+// outlived reports whether a client group is of before the space's deletion. Times
+// in a space grow with its versions (batch.now), so this is exact.
+func (h Head) outlived(g ClientGroup) bool {
+	return !h.DeletedAt.IsZero() && !g.CreatedAt.After(h.DeletedAt)
+}
 
 // Entry is a key of a space with its value, or the tombstone of one.
 type Entry struct {
@@ -75,6 +96,9 @@ type Entry struct {
 	// Version is that of the commit that wrote it.
 	Version int64
 	Deleted bool
+	// DeletedAt is when a tombstone was made; zero in an entry that is none, and in
+	// tombstones of unknown age, which are kept.
+	DeletedAt time.Time
 }
 
 // Client is what a space remembers of a client.
@@ -138,6 +162,14 @@ type Commit struct {
 	Absent []string
 }
 
+// Expired is what Store.Expired finds.
+type Expired struct {
+	// Tombstones is how many.
+	Tombstones int
+	// Floor is the highest version among them, 0 if there are none.
+	Floor int64
+}
+
 // Store keeps spaces. All methods are safe for concurrent use, by any number
 // of processes on the same data, and return soon after their context ends.
 //
@@ -164,10 +196,24 @@ type Store interface {
 	// watch broke: the caller starts another.
 	Watch(ctx context.Context, space protocol.SpaceID, notify func(Head)) error
 
-	// Purge removes from storage the entries at or below the space's Base, which
-	// nobody can see any more, and says how many. It is safe beside commits,
-	// may be interrupted and repeated.
+	// Purge removes from storage what nobody can see or needs any more, and says
+	// how many documents: entries at or below the space's Base, tombstones with a
+	// time (Entry.DeletedAt) at or below its Floor, and clients at or below its
+	// DeletedVersion with whatever else was stored in the space before it was
+	// deleted. It never removes the head or a client group. It is safe beside
+	// commits, may be interrupted and repeated.
 	Purge(ctx context.Context, space protocol.SpaceID) (int, error)
+
+	// Expired looks for tombstones with a DeletedAt before a time, the oldest first,
+	// at most limit (positive) of them. A Floor raised to what it finds lets Purge
+	// remove them. Fails with ErrUnavailable or ErrCorrupt.
+	Expired(ctx context.Context, space protocol.SpaceID, before time.Time, limit int) (Expired, error)
+
+	// Spaces lists the spaces that were ever written to, deleted ones too, at most
+	// limit (positive) of them, in an order of the store's own that never changes:
+	// those behind after, from the first if that is "". Spaces that are created
+	// meanwhile may be among them or not. Fails with ErrUnavailable or ErrCorrupt.
+	Spaces(ctx context.Context, after protocol.SpaceID, limit int) ([]protocol.SpaceID, error)
 
 	// Ping says whether the store answers.
 	Ping(ctx context.Context) error

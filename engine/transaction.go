@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"unicode/utf8"
 
@@ -26,6 +27,7 @@ type transaction struct {
 	mutation    int64
 	base        *base
 	top         *layer
+	limits      limits
 	interrupted bool
 
 	// expects: a key that is not known is taken to have no value (expectations).
@@ -33,6 +35,26 @@ type transaction struct {
 	expected []string // keys of which that was taken
 	// What the keys had that were read from the store for this batch.
 	present, absent int
+}
+
+// limits are what an operator allows of what a store can hold. The zero limits allow
+// all of it.
+type limits struct{ keyBytes, valueBytes, depth int }
+
+// check says which limit an entry breaks that the stores could hold.
+func (l limits) check(key string, raw json.RawMessage) error {
+	switch {
+	case l == limits{}:
+		return nil
+	case len(key) > l.keyBytes:
+		return fmt.Errorf("key is longer than %d bytes", l.keyBytes)
+	case len(raw) > l.valueBytes:
+		return fmt.Errorf("value is larger than %d bytes", l.valueBytes)
+	case l.depth < protocol.MaxDepth && protocol.Depth(raw) > l.depth:
+		return fmt.Errorf("value is nested deeper than %d", l.depth)
+	default:
+		return nil
+	}
 }
 
 var _ mutate.WriteTransaction = (*transaction)(nil)
@@ -163,6 +185,9 @@ func (t *transaction) Set(key string, v any) error {
 		return err
 	}
 	raw, err := mutate.EncodeValue(v)
+	if err == nil {
+		err = t.limits.check(key, raw)
+	}
 	if err != nil {
 		return err
 	}

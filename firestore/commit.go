@@ -53,7 +53,7 @@ func check(space protocol.SpaceID, c engine.Commit) error {
 	if err := fsck.CheckCommit(space, c); err != nil {
 		return err
 	}
-	texts := []string{c.Next.Epoch, c.Next.Nonce}
+	texts := []string{c.Next.Epoch, c.Next.Nonce, c.Next.Importing}
 	for _, g := range c.Groups {
 		texts = append(texts, g.UserID)
 	}
@@ -109,14 +109,18 @@ func writeHead(
 	if condition == nil {
 		return tx.Create(ref, fields)
 	}
-	updates := make([]firestore.Update, 0, len(fields)+1)
+	updates := make([]firestore.Update, 0, len(fields)+5)
 	for name, value := range fields {
 		updates = append(updates, firestore.Update{FieldPath: []string{name}, Value: value})
 	}
-	if _, ok := fields[fieldRestoredAt]; !ok {
-		updates = append(updates, firestore.Update{
-			FieldPath: []string{fieldRestoredAt}, Value: firestore.Delete,
-		})
+	for _, name := range []string{
+		fieldRestoredAt, fieldDeletedAt, fieldDeletedVersion, fieldImporting, fieldImported,
+	} {
+		if _, ok := fields[name]; !ok {
+			updates = append(updates, firestore.Update{
+				FieldPath: []string{name}, Value: firestore.Delete,
+			})
+		}
 	}
 	return tx.Update(ref, updates, condition)
 }

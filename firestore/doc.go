@@ -12,11 +12,14 @@
 //	  epoch, floor, base, nonce    see engine.Head
 //	  createdAt, updatedAt         times
 //	  restoredAt                   time of a restore, if there was one
+//	  deletedAt, deletedVersion    of the space's last deletion, if there was one
+//	  importing, imported          the backup being put in, and how much of it is
 //	spaces/{space}/entries/{key}   an entry or a tombstone
 //	  key                          the key
 //	  value | json                 its value: native, or as JSON text
 //	  version                      of the commit that wrote it
 //	  deleted                      true in a tombstone, which has no value
+//	  deletedAt                    time of a tombstone
 //	spaces/{space}/clients/{id}    a client
 //	  clientID, clientGroupID      its id and its group's
 //	  lastMutationID, version      what is acknowledged, and by which commit
@@ -25,6 +28,10 @@
 //	clientGroups/{id}              a client group, never changed
 //	  clientGroupID, userID, space its id, its owner, its only space
 //	  createdAt                    time
+//	spaces/{space}/members/{user}  who may use a space; the space need not exist
+//	  userID, role                 whose role, and which: see package members
+//	creators/{user}                how many spaces a user has created
+//	  userID, spaces               whose count, and the count
 //
 // Document ids are the ids and keys themselves, escaped where Firestore
 // needs it (keys.go), so the field with the same content is the one to believe: a
@@ -38,8 +45,9 @@
 //
 // # Indexes
 //
-// queries.go has all queries. They need version and key of entries, version of
-// clients, and clientGroupID with version of clients. firestore.indexes.json
+// queries.go has all queries. They need version, key and deletedAt of entries (which
+// only tombstones have, so that it costs the others nothing), version of clients,
+// clientGroupID with version of clients, and userID and role of members. firestore.indexes.json
 // declares these and exempts everything else, since each index of a field
 // costs a write. Production refuses a query without its index, the emulator
 // does not; a test compares the file with the queries.
@@ -73,6 +81,12 @@
 // breaks off is resumed where it stopped, at the same moment. The emulator shows
 // commits by halves and moments that change, and is read with more care
 // (emulator.go).
+//
+// # Members
+//
+// A change of members is a transaction that reads what it depends on, with
+// Firestore's locks (members.go): it is rare, and never part of a commit. It moves no
+// version.
 //
 // # Security rules
 //

@@ -20,6 +20,9 @@ const (
 	clientsCollection = "clients"
 	groupsCollection  = "clientGroups"
 
+	membersCollection  = "members"
+	creatorsCollection = "creators"
+
 	fieldVersion = "version" // of a space, an entry, a client
 
 	fieldSpace      = "space"
@@ -30,6 +33,12 @@ const (
 	fieldRestoredAt = "restoredAt"
 	fieldCreatedAt  = "createdAt"
 	fieldUpdatedAt  = "updatedAt"
+
+	fieldImporting = "importing"
+	fieldImported  = "imported"
+
+	fieldDeletedAt      = "deletedAt" // of a space, a tombstone
+	fieldDeletedVersion = "deletedVersion"
 
 	fieldKey     = "key"
 	fieldValue   = "value"
@@ -42,6 +51,9 @@ const (
 	fieldLastMutationID = "lastMutationID"
 	fieldRejections     = "rejections"
 	fieldLastSeen       = "lastSeen"
+
+	fieldRole   = "role"
+	fieldSpaces = "spaces"
 
 	fieldMutationID = "id"
 	fieldName       = "name"
@@ -73,6 +85,9 @@ func storedHead(h engine.Head) engine.Head {
 	if !h.RestoredAt.IsZero() {
 		h.RestoredAt = stored(h.RestoredAt)
 	}
+	if !h.DeletedAt.IsZero() {
+		h.DeletedAt = stored(h.DeletedAt)
+	}
 	return h
 }
 
@@ -89,6 +104,12 @@ func headFields(space protocol.SpaceID, h engine.Head) map[string]any {
 	}
 	if !h.RestoredAt.IsZero() {
 		fields[fieldRestoredAt] = h.RestoredAt
+	}
+	if h.Importing != "" {
+		fields[fieldImporting], fields[fieldImported] = h.Importing, h.Imported
+	}
+	if !h.DeletedAt.IsZero() {
+		fields[fieldDeletedAt], fields[fieldDeletedVersion] = h.DeletedAt, h.DeletedVersion
 	}
 	return fields
 }
@@ -109,9 +130,11 @@ func decodeHead(doc *firestore.DocumentSnapshot, space protocol.SpaceID) (engine
 		UpdatedAt: field[time.Time](f, fieldUpdatedAt),
 		Revision:  revision(doc.UpdateTime),
 	}
-	if _, ok := f.values[fieldRestoredAt]; ok {
-		h.RestoredAt = field[time.Time](f, fieldRestoredAt)
-	}
+	h.RestoredAt = optional[time.Time](f, fieldRestoredAt)
+	h.DeletedAt = optional[time.Time](f, fieldDeletedAt)
+	h.DeletedVersion = optional[int64](f, fieldDeletedVersion)
+	h.Importing = optional[string](f, fieldImporting)
+	h.Imported = optional[int64](f, fieldImported)
 	if h.Version < 1 {
 		f.fail(fmt.Errorf("version %d of a space that exists", h.Version))
 	}
@@ -128,6 +151,8 @@ func entryFields(e engine.Entry) map[string]any {
 	if !e.Deleted {
 		name, content := encodeValue(e.Value)
 		fields[name] = content
+	} else if !e.DeletedAt.IsZero() {
+		fields[fieldDeletedAt] = stored(e.DeletedAt)
 	}
 	return fields
 }
@@ -138,6 +163,8 @@ func decodeEntry(doc *firestore.DocumentSnapshot) (engine.Entry, error) {
 		Key:     field[string](f, fieldKey),
 		Version: field[int64](f, fieldVersion),
 		Deleted: field[bool](f, fieldDeleted),
+
+		DeletedAt: optional[time.Time](f, fieldDeletedAt),
 	}
 	f.is(fieldKey, e.Key)
 	if f.err != nil || e.Deleted {
@@ -255,4 +282,13 @@ func field[T any](f *fields, name string) T {
 		f.fail(fmt.Errorf("field %s is %T, not %T", name, f.values[name], value))
 	}
 	return value
+}
+
+// optional is the value of a field that is left out where it says nothing.
+func optional[T any](f *fields, name string) T {
+	if _, ok := f.values[name]; !ok {
+		var none T
+		return none
+	}
+	return field[T](f, name)
 }

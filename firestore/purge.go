@@ -3,6 +3,7 @@ package firestore
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"cloud.google.com/go/firestore"
 
@@ -11,30 +12,46 @@ import (
 )
 
 const (
-	// purgePage is how many entries are deleted at once: enough that a page costs
+	// purgePage is how many documents are deleted at once: enough that a page costs
 	// more than its round trips, few enough that other commits need not wait long.
 	purgePage = 250
 	// purgeTries bounds how often in a row a page may be lost to others who write
-	// the same entries.
+	// the same documents.
 	purgeTries = 10
 )
 
-// Purge deletes the entries at or below the base, page by page, each on the
-// condition that it is still the document that was found: a key that was written
-// again in the meantime is above the base and survives. What was deleted in a
-// page whose reply was lost is not in the count.
+// finder finds a page of documents to be purged: names and update times. An empty
+// page says that there are no more.
+type finder func(ctx context.Context) ([]*firestore.DocumentSnapshot, error)
+
+// Purge deletes what engine.Store says, page by page, each document on the condition
+// that it is still the one that was found: a key that was written again in the
+// meantime survives. What was deleted in a page whose reply was lost is not in the
+// count.
 func (s *Store) Purge(ctx context.Context, space protocol.SpaceID) (int, error) {
 	snap, err := s.Snapshot(ctx, space, engine.Documents{Head: true})
 	if err != nil {
 		return 0, err
 	}
-	base := snap.Head().Base
-	if base == 0 {
-		return 0, nil
+	purged := 0
+	for find, err := range s.purgeable(ctx, space, snap.Head()) {
+		if err != nil {
+			return purged, err
+		}
+		n, err := s.purge(ctx, space, find)
+		purged += n
+		if err != nil {
+			return purged, err
+		}
 	}
+	return purged, nil
+}
+
+// purge deletes all that find finds.
+func (s *Store) purge(ctx context.Context, space protocol.SpaceID, find finder) (int, error) {
 	purged := 0
 	for try := 0; ; {
-		page, err := s.purgeable(ctx, space, base)
+		page, err := s.find(ctx, find)
 		if err != nil || len(page) == 0 {
 			return purged, err
 		}
@@ -61,17 +78,12 @@ func again(err error) bool {
 	return errors.Is(err, engine.ErrConflict) || errors.Is(err, engine.ErrUnknownOutcome)
 }
 
-// purgeable finds a page of what is to be purged: names and update times.
-func (s *Store) purgeable(
-	ctx context.Context, space protocol.SpaceID, base int64,
-) ([]*firestore.DocumentSnapshot, error) {
-	query := entriesByVersion.under(s.spaceRef(space), nil, bound{"<=", base}).
-		Select().Limit(purgePage)
+func (s *Store) find(ctx context.Context, find finder) ([]*firestore.DocumentSnapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
-	page, err := query.Documents(ctx).GetAll()
+	page, err := find(ctx)
 	if err != nil {
-		return nil, unavailable(ctx, "looking for entries to purge", err)
+		return nil, unavailable(ctx, "looking for documents to purge", err)
 	}
 	return page, nil
 }
@@ -79,7 +91,7 @@ func (s *Store) purgeable(
 func deleteAll(tx *firestore.Transaction, page []*firestore.DocumentSnapshot) error {
 	for _, doc := range page {
 		if err := tx.Delete(doc.Ref, firestore.LastUpdateTime(doc.UpdateTime)); err != nil {
-			return err
+			return fmt.Errorf("deleting %s: %w", doc.Ref.ID, err)
 		}
 	}
 	return nil

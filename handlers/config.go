@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/auth/ticket"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/poke"
@@ -20,9 +21,6 @@ import (
 
 // Defaults of Config, and what is fixed.
 const (
-	// DefaultMaxBodyBytes holds the backlog of a long time offline: 3,000 mutations
-	// were 340 KB (protocol.md §1.2).
-	DefaultMaxBodyBytes = 8 << 20
 	// DefaultHeartbeat is below the minute after which proxies give up a silent
 	// connection.
 	DefaultHeartbeat = 20 * time.Second
@@ -51,6 +49,9 @@ type Config struct {
 	Hub           *poke.Hub
 	Authenticator auth.Authenticator
 	Policy        auth.Policy
+	// Members are those that the policy goes by; it is the Policy, or what that goes
+	// by. Owners change them by HTTP. Nil: there are no routes for that.
+	Members *members.Policy
 	// Tickets are for clients that cannot send a header when they open a poke
 	// stream. Nil: tickets signed with a key of this Handler's own, which another
 	// instance does not know.
@@ -68,8 +69,6 @@ type Config struct {
 	// does.
 	Page http.Handler
 
-	// MaxBodyBytes bounds the body of a push or a pull.
-	MaxBodyBytes int64
 	// Heartbeat is how long a poke stream is silent at most.
 	Heartbeat time.Duration
 	// StreamLife is after what time a poke stream is ended at the latest. It may
@@ -78,6 +77,9 @@ type Config struct {
 	// Recheck is how often the rights of a poke stream's listener are looked at
 	// again.
 	Recheck time.Duration
+
+	// Limits are about how much callers may ask for.
+	Limits
 
 	// Logger has one line for each request; nil: slog.Default. See NewLogger.
 	Logger *slog.Logger
@@ -103,7 +105,7 @@ func (c *Config) valid() error {
 	if c.Engine == nil || c.Hub == nil || c.Authenticator == nil || c.Policy == nil {
 		return errors.New("handlers: Engine, Hub, Authenticator and Policy must be set")
 	}
-	if c.MaxBodyBytes < 0 || c.Heartbeat < 0 || c.StreamLife < 0 || c.Recheck < 0 {
+	if c.negative() || c.Heartbeat < 0 || c.StreamLife < 0 || c.Recheck < 0 {
 		return errors.New("handlers: limits must not be negative")
 	}
 	for _, o := range c.Origins {

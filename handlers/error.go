@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/poke"
 	"github.com/replifire/replifire/protocol"
@@ -34,6 +36,8 @@ var (
 	errPanic = errors.New("panic, see the line before")
 	// errClient: the connection broke, or the client is too slow.
 	errClient = errors.New("client does not take the answer")
+	// errClosing: the service shuts down.
+	errClosing = errors.New("shutting down")
 )
 
 // table says what the errors of the packages below become. The first match
@@ -48,12 +52,19 @@ var table = []struct {
 	{auth.ErrUnavailable, unavailable},
 	{auth.ErrForbidden, refusal{http.StatusForbidden, "forbidden", "This is not allowed."}},
 	{engine.ErrForbidden, refusal{http.StatusForbidden, "forbidden", "This is not allowed."}},
+	{members.ErrLastOwner, refusal{
+		http.StatusConflict, "last_owner", "The space would have no owner. Make somebody else an owner first.",
+	}},
 	{engine.ErrMutationGap, refusal{
 		http.StatusConflict, "mutation_gap",
 		"A mutation before the one that was sent is missing. Those before it are applied.",
 	}},
 	{engine.ErrOverloaded, refusal{http.StatusTooManyRequests, "overloaded", "Too much is waiting for this space."}},
 	{poke.ErrTooManyStreams, refusal{http.StatusTooManyRequests, "too_many_streams", "Too many are listening."}},
+	{engine.ErrImporting, refusal{
+		http.StatusServiceUnavailable, "importing",
+		"The space is being restored from a backup. Sending it again is safe.",
+	}},
 	{engine.ErrCorrupt, internal},
 	{engine.ErrImpossible, internal},
 	{engine.ErrClosed, unavailable},
@@ -62,6 +73,7 @@ var table = []struct {
 	{engine.ErrUnknownOutcome, unavailable},
 	{engine.ErrConflict, unavailable},
 	{engine.ErrTemporary, unavailable},
+	{errClosing, unavailable},
 	{context.DeadlineExceeded, unavailable},
 	{context.Canceled, refusal{statusClientGone, "client_gone", "The client has gone."}},
 	{errClient, refusal{statusClientGone, "client_gone", "The client has gone."}},
@@ -88,10 +100,21 @@ func refusalOf(err error) refusal {
 	}
 	for _, row := range table {
 		if errors.Is(err, row.err) {
-			return row.refusal
+			return row.explained(err)
 		}
 	}
 	return internal
+}
+
+// explained says which limit it was, if the error knows.
+func (r refusal) explained(err error) refusal {
+	if l, ok := errors.AsType[interface {
+		error
+		Limit() string
+	}](err); ok {
+		r.detail += " " + l.Limit()
+	}
+	return r
 }
 
 // bodyError says what an error of reading a request's body means.
@@ -132,7 +155,7 @@ func (x *exchange) problem(r refusal) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		h.Set("Retry-After", "1")
+		h.Set("Retry-After", strconv.Itoa(max(x.retryAfter, 1)))
 	}
 	title := http.StatusText(r.status)
 	body, err := json.Marshal(problem{"about:blank", title, r.status, r.detail, r.kind, x.id})

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/handlers"
 	"github.com/replifire/replifire/poke"
@@ -27,6 +28,7 @@ var errorTable = []struct {
 	{auth.ErrUnauthenticated, 401, "unauthenticated"},
 	{auth.ErrForbidden, 403, "forbidden"},
 	{engine.ErrForbidden, 403, "forbidden"},
+	{members.ErrLastOwner, 409, "last_owner"},
 	{engine.ErrMutationGap, 409, "mutation_gap"},
 	{engine.ErrOverloaded, 429, "overloaded"},
 	{poke.ErrTooManyStreams, 429, "too_many_streams"},
@@ -35,6 +37,7 @@ var errorTable = []struct {
 	{engine.ErrUnavailable, 503, "unavailable"},
 	{engine.ErrUnknownOutcome, 503, "unavailable"},
 	{engine.ErrTemporary, 503, "unavailable"},
+	{engine.ErrImporting, 503, "importing"},
 	{engine.ErrConflict, 503, "unavailable"},
 	{context.DeadlineExceeded, 503, "unavailable"},
 	{context.Canceled, 503, "unavailable"}, // and the client is still there

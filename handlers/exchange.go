@@ -29,6 +29,12 @@ type exchange struct {
 	// succeeded.
 	caller    engine.Caller
 	principal auth.Principal
+	// bodyBytes is the memory taken for the body.
+	bodyBytes int64
+	// retryAfter is what a refusal says when to come again, in seconds; 0: soon.
+	retryAfter int
+	// named is what the path names, where it names a space.
+	named membership
 	// err is why the request was refused or cut off.
 	err error
 }

@@ -15,8 +15,12 @@ type Handler struct {
 	config Config
 	cors   cors
 	ready  readiness
+	limits limits
+	sizes  *sizes
 	routes map[string]*route
-	page   *route // nil if there is none
+	// members are the routes that have ids in them, nil if there are none.
+	members *memberRoutes
+	page    *route // nil if there is none
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -30,6 +34,8 @@ type route struct {
 	methods map[string]endpoint
 	// api: the answer is for programs, and new each time.
 	api bool
+	// open: any number of requests are answered.
+	open bool
 }
 
 // New makes a Handler, or says what is wrong with the configuration.
@@ -45,7 +51,10 @@ func New(c Config) (*Handler, error) {
 		}
 		c.Tickets = tickets
 	}
-	h := &Handler{config: c, cors: newCORS(c.Origins), ready: readiness{check: c.Ready}}
+	h := &Handler{
+		config: c, cors: newCORS(c.Origins), ready: readiness{check: c.Ready},
+		limits: newLimits(c.Limits), sizes: newSizes(),
+	}
 	push, pull := postRoute((*exchange).push), postRoute((*exchange).pull)
 	h.routes = map[string]*route{
 		"/api/replicache/push":        push,
@@ -55,11 +64,14 @@ func New(c Config) (*Handler, error) {
 		"/api/replicache/poke":        getRoute((*exchange).poke),
 		"/api/replicache/poke-ticket": postRoute((*exchange).pokeTicket),
 		"/api/init":                   initRoute(c.Dev),
-		"/health":                     getRoute((*exchange).health),
-		"/ready":                      getRoute((*exchange).readiness),
+		"/health":                     openRoute((*exchange).health),
+		"/ready":                      openRoute((*exchange).readiness),
+	}
+	if c.Members != nil {
+		h.members = newMemberRoutes()
 	}
 	if c.Page != nil {
-		h.page = getRoute((*exchange).servePage)
+		h.page = openRoute((*exchange).servePage)
 		h.page.api = false
 	}
 	return h, nil
@@ -67,6 +79,13 @@ func New(c Config) (*Handler, error) {
 
 func getRoute(e endpoint) *route {
 	return &route{api: true, methods: map[string]endpoint{http.MethodGet: e, http.MethodHead: e}}
+}
+
+// openRoute is for what costs next to nothing, and for who must not be refused.
+func openRoute(e endpoint) *route {
+	r := getRoute(e)
+	r.open = true
+	return r
 }
 
 func postRoute(e endpoint) *route {
@@ -84,16 +103,35 @@ func initRoute(dev bool) *route {
 
 // ServeHTTP answers a request, in any case and exactly once.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := h.newExchange(w, r)
-	defer x.log()
-	defer x.rescue() //nolint:contextcheck // it has the request's
-	x.finish(x.serve())
+	//nolint:contextcheck // it has the request's
+	h.newExchange(w, r).run(func(e endpoint, x *exchange) error { return e(x) })
 }
 
-// serve finds the endpoint and calls it.
-func (x *exchange) serve() error {
+// ServeClosing answers a request of a service that shuts down. It differs from
+// ServeHTTP in that every endpoint answers 503, which the client may repeat, and
+// that the connection is closed: a new one finds another instance. A browser's
+// preflight is answered as ever, or its page could not see the 503.
+func (h *Handler) ServeClosing(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close")
+	//nolint:contextcheck // it has the request's
+	h.newExchange(w, r).run(func(endpoint, *exchange) error { return errClosing })
+}
+
+// run answers the request; call does what the endpoint it leads to is for.
+func (x *exchange) run(call func(endpoint, *exchange) error) {
+	defer x.log()
+	defer x.release()
+	defer x.rescue()
+	x.finish(x.serve(call))
+}
+
+// serve finds the endpoint and has it called.
+func (x *exchange) serve(call func(endpoint, *exchange) error) error {
 	x.secure()
 	route := x.h.route(x.r.URL.Path)
+	if route == nil && x.h.members != nil {
+		route, x.named = x.h.members.find(x.r.URL)
+	}
 	if route == nil || route.api {
 		x.closeToCaches()
 	}
@@ -104,7 +142,7 @@ func (x *exchange) serve() error {
 	if x.r.Method == http.MethodOptions {
 		return x.options(route)
 	}
-	serve, ok := route.methods[x.r.Method]
+	e, ok := route.methods[x.r.Method]
 	if !ok {
 		x.w.Header().Set("Allow", route.allow())
 		return refusal{
@@ -113,7 +151,12 @@ func (x *exchange) serve() error {
 			detail: "This path answers to " + route.allow() + ".",
 		}
 	}
-	return serve(x)
+	if !route.open {
+		if err := x.throttleAddress(); err != nil {
+			return err
+		}
+	}
+	return call(e, x)
 }
 
 // route finds what a path leads to, nil if nothing. Doubled slashes and those at

@@ -126,7 +126,7 @@ func (x *exchange) log() {
 	status := x.w.status
 	attrs := append(logged{x.id, x.trace}.attrs(x.h.config.ProjectID), slog.Group(keyRequest,
 		slog.String("requestMethod", printable(x.r.Method, maxLoggedText)),
-		slog.String("requestUrl", loggedURL(x.r.URL)),
+		slog.String("requestUrl", x.loggedURL()),
 		slog.Int("status", status),
 		slog.String("latency", seconds(time.Since(x.began))),
 		slog.Int64("responseSize", x.w.bytes),
@@ -154,6 +154,8 @@ func (x *exchange) level(status int) slog.Level {
 		return slog.LevelWarn
 	case status >= http.StatusInternalServerError:
 		return slog.LevelError
+	case x.err != nil && refusalOf(x.err).kind == kindAnswerTooLarge:
+		return slog.LevelWarn
 	case x.w.cut && refusalOf(x.err).status >= http.StatusInternalServerError:
 		return slog.LevelError
 	default:
@@ -166,8 +168,13 @@ func seconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', 6, 64) + "s"
 }
 
-// loggedURL is the path and the space. Whatever else is in a query may be secret.
-func loggedURL(u *url.URL) string {
+// loggedURL is the path and the space. Whatever else is in a query may be secret, and
+// the users that a path names are nobody's business.
+func (x *exchange) loggedURL() string {
+	u := x.r.URL
+	if x.named.user != "" {
+		u = &url.URL{Path: "/api/spaces/" + string(x.named.space) + "/members/-"}
+	}
 	s := printable(u.EscapedPath(), maxLoggedText)
 	if space, err := spaceOf(u.RawQuery); err == nil && u.RawQuery != "" {
 		s += "?space=" + url.QueryEscape(printable(string(space), maxLoggedText))

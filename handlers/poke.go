@@ -34,6 +34,11 @@ func (x *exchange) poke() error {
 		x.w.WriteHeader(http.StatusOK)
 		return nil
 	}
+	release, err := x.takeStream()
+	if err != nil {
+		return err
+	}
+	defer release()
 	sub, err := x.h.config.Hub.Subscribe(x.caller.Space)
 	if err != nil {
 		return err

@@ -21,13 +21,21 @@ func (x *exchange) pull() error {
 	if err != nil {
 		return x.answerable(err)
 	}
+	from := pulled{x.caller.Space, req.Cookie.Version}
+	if x.h.sizes.tooLarge(from) {
+		return answerTooLarge(x.h.config.MaxResponseBytes)
+	}
 	resp, err := x.h.config.Engine.Pull(x.r.Context(), x.caller, req)
 	if err != nil {
 		return x.answerable(err)
 	}
 	out := newStream(x)
 	defer out.release()
-	if err := resp.Encode(out); err != nil {
+	err = resp.Encode(out)
+	if out.tooLarge() {
+		x.h.sizes.note(from)
+	}
+	if err != nil {
 		return err
 	}
 	return out.finish()
@@ -47,6 +55,8 @@ type stream struct {
 	w    *writer
 	gzip bool // the client takes it
 	held []byte
+	size int64 // of what was to be written, before it is compressed
+	most int64 // 0: no limit
 	// Of an answer that has begun:
 	zip *gzip.Writer // nil if it is not compressed
 	out io.Writer    // nil before
@@ -55,11 +65,15 @@ type stream struct {
 func newStream(x *exchange) *stream {
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.Header().Add("Vary", "Accept-Encoding")
-	return &stream{w: x.w, gzip: acceptsGzip(x.r.Header)}
+	return &stream{w: x.w, gzip: acceptsGzip(x.r.Header), most: x.h.config.MaxResponseBytes}
 }
 
 // Write takes a piece of the body.
 func (s *stream) Write(p []byte) (int, error) {
+	s.size += int64(len(p))
+	if s.tooLarge() {
+		return 0, answerTooLarge(s.most)
+	}
 	if s.out == nil {
 		if len(s.held)+len(p) <= heldBack {
 			s.held = append(s.held, p...)
@@ -75,6 +89,8 @@ func (s *stream) Write(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+func (s *stream) tooLarge() bool { return s.most > 0 && s.size > s.most }
 
 // begin is the point of no return: from here on an error can only cut the answer
 // off.

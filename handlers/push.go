@@ -16,6 +16,9 @@ func (x *exchange) push() error {
 	}
 	req, err := protocol.DecodePushRequest(body)
 	if err == nil {
+		err = x.checkMutations(len(req.Mutations))
+	}
+	if err == nil {
 		err = x.h.config.Engine.Push(x.r.Context(), x.caller, req)
 	}
 	if err != nil {

@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -61,13 +63,18 @@ func checkMediaType(values []string) error {
 	return nil
 }
 
-// identify finds out who asks, and for which space.
-func (x *exchange) identify() error {
+// authenticate finds out who asks.
+func (x *exchange) authenticate() (auth.Principal, error) {
 	authorization := x.r.Header.Values("Authorization")
 	if len(authorization) > 1 {
-		return badRequest("There must be one Authorization header at the most.")
+		return auth.Principal{}, badRequest("There must be one Authorization header at the most.")
 	}
-	principal, err := x.h.config.Authenticator.Authenticate(x.r.Context(), strings.Join(authorization, ""))
+	return x.h.config.Authenticator.Authenticate(x.r.Context(), strings.Join(authorization, ""))
+}
+
+// identify finds out who asks, and for which space.
+func (x *exchange) identify() error {
+	principal, err := x.authenticate()
 	if err != nil {
 		return err
 	}
@@ -75,14 +82,14 @@ func (x *exchange) identify() error {
 	if err != nil {
 		return err
 	}
-	x.recognize(principal, space)
-	return nil
+	return x.recognize(principal, space)
 }
 
-// recognize notes who asks, and for which space.
-func (x *exchange) recognize(p auth.Principal, space protocol.SpaceID) {
+// recognize notes who asks, and for which space. It refuses who asks too often.
+func (x *exchange) recognize(p auth.Principal, space protocol.SpaceID) error {
 	x.principal = p
 	x.caller.UserID, x.caller.Claims, x.caller.Space = p.UserID, p.Claims, space
+	return x.throttleUser()
 }
 
 // admit identifies the caller and asks the policy.
@@ -129,14 +136,27 @@ func parseQuery(query string) (url.Values, error) {
 	return q, nil
 }
 
-// body reads the request's body.
+// body reads the request's body, into memory that grows with what has arrived.
 func (x *exchange) body() ([]byte, error) {
 	// The server's own writer is needed to close the connection afterwards.
 	limited := http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, x.h.config.MaxBodyBytes)
-	var buf bytes.Buffer
-	buf.Grow(int(min(max(x.r.ContentLength, 0)+bytes.MinRead, firstRead)))
-	if _, err := buf.ReadFrom(limited); err != nil {
-		return nil, bodyError(err)
+	size := min(max(x.r.ContentLength, 0)+bytes.MinRead, firstRead)
+	var body []byte
+	for {
+		if len(body) == cap(body) {
+			if err := x.takeBytes(size - int64(cap(body))); err != nil {
+				return nil, err
+			}
+			body = append(make([]byte, 0, size), body...)
+			size *= 2
+		}
+		n, err := limited.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			return body, nil
+		}
+		if err != nil {
+			return nil, bodyError(err)
+		}
 	}
-	return buf.Bytes(), nil
 }

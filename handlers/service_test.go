@@ -42,7 +42,14 @@ type service struct {
 // space named in checked is looked at by fsck.
 func newService(t testing.TB, change func(*handlers.Config), checked ...protocol.SpaceID) *service {
 	t.Helper()
-	s := &service{store: memory.New()}
+	return newServiceOn(t, memory.New(), change, checked...)
+}
+
+func newServiceOn(
+	t testing.TB, store *memory.Store, change func(*handlers.Config), checked ...protocol.SpaceID,
+) *service {
+	t.Helper()
+	s := &service{store: store}
 	s.engine = engine.New(s.store, chat.Mutators(), engine.Options{
 		Logger:   quiet,
 		OnCommit: func(id protocol.SpaceID, h engine.Head) { s.hub.Notify(id, h.Version) },
@@ -145,7 +152,7 @@ type guard struct{ rights map[string]bool }
 
 func (guard) Authenticate(_ context.Context, authorization string) (auth.Principal, error) {
 	user, ok := strings.CutPrefix(authorization, "token ")
-	if !ok {
+	if !ok || user == "" {
 		return auth.Principal{}, auth.ErrUnauthenticated
 	}
 	return auth.Principal{UserID: user, Claims: json.RawMessage(`{"u":1}`)}, nil

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/replifire/replifire/auth"
@@ -55,6 +56,11 @@ func (x *exchange) admitListener() error {
 	if err != nil {
 		return err
 	}
-	x.recognize(principal, space)
+	if end := principal.Expires; !end.IsZero() && !time.Now().Before(end) {
+		return fmt.Errorf("the token behind the ticket has ended: %w", auth.ErrUnauthenticated)
+	}
+	if err := x.recognize(principal, space); err != nil {
+		return err
+	}
 	return x.allowed(auth.Read)
 }

@@ -4,14 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/replifire/replifire/auth"
@@ -21,78 +19,54 @@ import (
 
 const ticketPath = "/api/replicache/poke-ticket"
 
-// byName takes the Authorization header for the user's id.
-type byName struct{ life time.Duration }
+// fading is a guard whose rights can be revoked and whose tokens may end.
+type fading struct {
+	guard
 
-func (a byName) Authenticate(_ context.Context, authorization string) (auth.Principal, error) {
-	if authorization == "" {
-		return auth.Principal{}, fmt.Errorf("no token: %w", auth.ErrUnauthenticated)
-	}
-	p := auth.Principal{UserID: authorization}
-	if a.life > 0 {
-		p.Expires = time.Now().Add(a.life)
-	}
-	return p, nil
-}
-
-// onlyFor is a policy that gives one user one space, until it is revoked.
-type onlyFor struct {
-	user    string
-	space   protocol.SpaceID
 	revoked *atomic.Bool
+	life    time.Duration // of each token; 0: for ever
 }
 
-func (o onlyFor) Allow(_ context.Context, p auth.Principal, s protocol.SpaceID, _ auth.Action) error {
-	if p.UserID != o.user || s != o.space || o.revoked.Load() {
-		return fmt.Errorf("not theirs: %w", auth.ErrForbidden)
+func (f fading) Authenticate(ctx context.Context, authorization string) (auth.Principal, error) {
+	p, err := f.guard.Authenticate(ctx, authorization)
+	if f.life > 0 {
+		p.Expires = time.Now().Add(f.life)
 	}
-	return nil
+	return p, err
 }
 
-// guarded is a service on the network where ann may use the space hers.
+func (f fading) Allow(ctx context.Context, p auth.Principal, s protocol.SpaceID, a auth.Action) error {
+	if f.revoked.Load() {
+		return auth.ErrForbidden
+	}
+	return f.guard.Allow(ctx, p, s, a)
+}
+
+// guarded is a service on the network where ann may read the space hers.
 func guarded(t *testing.T, life time.Duration) (at string, revoked *atomic.Bool) {
 	t.Helper()
-	revoked = &atomic.Bool{}
+	f := fading{guard{map[string]bool{"ann read hers": true}}, &atomic.Bool{}, life}
 	s := newService(t, func(c *handlers.Config) {
 		c.Dev = false
-		c.Authenticator = byName{life}
-		c.Policy = onlyFor{"ann", "hers", revoked}
+		c.Authenticator, c.Policy = f, f
 		c.Recheck = 10 * time.Millisecond
 	}, "hers")
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	return server.URL, revoked
+	return serve(t, s).URL, f.revoked
 }
 
-// ticketReply is an answer whose body is closed at the end of the test.
-type ticketReply struct {
-	StatusCode int
-	Body       io.Reader
-}
-
-func ask(t *testing.T, method, at, authorization, contentType string) ticketReply {
+// by is a request that shows a token; "" is none.
+func by(t *testing.T, token, method, at string) *http.Request {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, at, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
+	r := newRequest(t, method, at, "")
+	if token != "" {
+		r.Header.Set("Authorization", token)
 	}
-	if authorization != "" {
-		r.Header.Set("Authorization", authorization)
-	}
-	if contentType != "" {
-		r.Header.Set("Content-Type", contentType)
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = resp.Body.Close() })
-	return ticketReply{resp.StatusCode, resp.Body}
+	return r
 }
 
 func issue(t *testing.T, base string) string {
 	t.Helper()
-	resp := ask(t, http.MethodPost, base+ticketPath+"?space=hers", "ann", "application/json")
+	resp := send(t, by(t, "token ann", "POST", base+ticketPath+"?space=hers"))
 	var body struct {
 		Ticket  string    `json:"ticket"`
 		Expires time.Time `json:"expires"`
@@ -114,15 +88,17 @@ func TestTicketIsForWhoMayListen(t *testing.T) {
 		want                                      int
 	}{
 		"no token":        {http.MethodPost, "?space=hers", "", "application/json", http.StatusUnauthorized},
-		"another user":    {http.MethodPost, "?space=hers", "bob", "application/json", http.StatusForbidden},
-		"another space":   {http.MethodPost, "?space=his", "ann", "application/json", http.StatusForbidden},
-		"no JSON":         {http.MethodPost, "?space=hers", "ann", "text/plain", http.StatusUnsupportedMediaType},
-		"by GET":          {http.MethodGet, "?space=hers", "ann", "application/json", http.StatusMethodNotAllowed},
-		"impossible name": {http.MethodPost, "?space=", "ann", "application/json", http.StatusBadRequest},
+		"another user":    {http.MethodPost, "?space=hers", "token bob", "application/json", http.StatusForbidden},
+		"another space":   {http.MethodPost, "?space=his", "token ann", "application/json", http.StatusForbidden},
+		"no JSON":         {http.MethodPost, "?space=hers", "token ann", "text/plain", http.StatusUnsupportedMediaType},
+		"by GET":          {http.MethodGet, "?space=hers", "token ann", "application/json", http.StatusMethodNotAllowed},
+		"impossible name": {http.MethodPost, "?space=", "token ann", "application/json", http.StatusBadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			resp := ask(t, test.method, base+ticketPath+test.query, test.authorization, test.contentType)
+			r := by(t, test.authorization, test.method, base+ticketPath+test.query)
+			r.Header.Set("Content-Type", test.contentType)
+			resp := send(t, r)
 			if resp.StatusCode != test.want {
 				t.Errorf("status is %d, want %d", resp.StatusCode, test.want)
 			}
@@ -143,12 +119,12 @@ func TestTicketOpensItsStreamOnly(t *testing.T) {
 		"changed":       {"?space=hers&ticket=x" + ticket, "", http.StatusUnauthorized},
 		"empty":         {"?space=hers&ticket=", "", http.StatusUnauthorized},
 		"twice":         {"?space=hers&ticket=" + ticket + "&ticket=" + ticket, "", http.StatusBadRequest},
-		"beside token":  {"?space=hers&ticket=" + ticket, "ann", http.StatusBadRequest},
+		"beside token":  {"?space=hers&ticket=" + ticket, "token ann", http.StatusBadRequest},
 		"no space name": {"?space=&ticket=" + ticket, "", http.StatusBadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			resp := ask(t, http.MethodHead, base+pokePath+test.query, test.authorization, "")
+			resp := send(t, by(t, test.authorization, http.MethodHead, base+pokePath+test.query))
 			if resp.StatusCode != test.want {
 				t.Errorf("status is %d, want %d", resp.StatusCode, test.want)
 			}
@@ -161,12 +137,12 @@ func TestTicketIsForListeningOnlyAndAsLongAsTheRight(t *testing.T) {
 	base, revoked := guarded(t, 0)
 	ticket := url.QueryEscape(issue(t, base))
 	mine := "?space=hers&ticket=" + ticket
-	resp := ask(t, http.MethodPost, base+pullPath+mine, "", "application/json")
+	resp := send(t, by(t, "", http.MethodPost, base+pullPath+mine))
 	if resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a pull with a ticket is answered %d, want 401", resp.StatusCode)
 	}
 	revoked.Store(true)
-	resp = ask(t, http.MethodHead, base+pokePath+mine, "", "")
+	resp = send(t, by(t, "", http.MethodHead, base+pokePath+mine))
 	if resp.StatusCode != http.StatusForbidden {
 		t.Errorf("after the right was lost the ticket is answered %d, want 403", resp.StatusCode)
 	}
@@ -176,33 +152,53 @@ func TestTicketIsForListeningOnlyAndAsLongAsTheRight(t *testing.T) {
 func TestStreamEndsWithTheRight(t *testing.T) {
 	t.Parallel()
 	base, revoked := guarded(t, 0)
-	resp := ask(t, http.MethodGet, base+pokePath+"?space=hers&ticket="+url.QueryEscape(issue(t, base)), "", "")
-	awaitBye(t, resp, func() { revoked.Store(true) })
+	stream, _ := listen(t, base+pokePath+"?space=hers&ticket="+url.QueryEscape(issue(t, base)))
+	stream.want("retry: 1000", pokeEvent(0))
+	revoked.Store(true)
+	awaitBye(t, stream)
 }
 
 func TestStreamEndsWithTheToken(t *testing.T) {
 	t.Parallel()
 	base, _ := guarded(t, 300*time.Millisecond)
-	resp := ask(t, http.MethodGet, base+pokePath+"?space=hers", "ann", "")
-	awaitBye(t, resp, func() {})
+	resp := send(t, by(t, "token ann", "GET", base+pokePath+"?space=hers"))
+	awaitBye(t, sse{t, bufio.NewReader(resp.Body)})
 }
 
-// awaitBye reads a stream to its end, which must be in good order, and calls open
-// once it has begun.
-func awaitBye(t *testing.T, resp ticketReply, open func()) {
-	t.Helper()
-	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("status is %d", resp.StatusCode)
-	}
-	lines := bufio.NewScanner(resp.Body)
-	bye := false
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "retry: 1000") {
-			open()
+// TestTicketEndsWithTheToken: the stream that it opened ended then, and the next one
+// would end at once, again and again.
+func TestTicketEndsWithTheToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := fading{guard{map[string]bool{"ann read hers": true}}, &atomic.Bool{}, 10 * time.Second}
+		s := newService(t, func(c *handlers.Config) { c.Authenticator, c.Policy = f, f }, "hers")
+		var body struct{ Ticket string }
+		w := do(s, request("POST", ticketPath+"?space=hers", "", "Authorization", "token ann"))
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+			t.Fatal(err)
 		}
-		bye = bye || lines.Text() == "event: bye"
+		opens := func() int {
+			at := pokePath + "?space=hers&ticket=" + url.QueryEscape(body.Ticket)
+			return do(s, httptest.NewRequest(http.MethodHead, at, http.NoBody)).Code
+		}
+		if got := opens(); got != http.StatusOK {
+			t.Errorf("at first the ticket is answered %d, want 200", got)
+		}
+		time.Sleep(11 * time.Second)
+		if got := opens(); got != http.StatusUnauthorized {
+			t.Errorf("after the token's end the ticket is answered %d, want 401", got)
+		}
+	})
+}
+
+// awaitBye reads a stream to its end, which must be in good order.
+func awaitBye(t *testing.T, stream sse) {
+	t.Helper()
+	last := ""
+	for block := stream.next(); block != ""; block = stream.next() {
+		last = block
 	}
-	if err := lines.Err(); err != nil || !bye {
-		t.Errorf("the stream ended with %v, bye: %t", err, bye)
+	if !isBye(last) {
+		t.Errorf("the stream ended with %q, want a bye", last)
 	}
 }

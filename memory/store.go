@@ -23,6 +23,10 @@ type Store struct {
 	// groups are of all spaces: a group belongs to one for ever.
 	groups map[protocol.ClientGroupID]engine.ClientGroup
 	bells  map[protocol.SpaceID]*bell
+	// members and created are the directory's: who may use a space, and how many
+	// spaces each user has created.
+	members map[protocol.SpaceID]roles
+	created map[string]int
 	// revisions counts all commits ever, so that no revision comes twice, not even
 	// after Wipe.
 	revisions uint64
@@ -34,6 +38,9 @@ func New() *Store {
 		spaces: map[protocol.SpaceID]*space{},
 		groups: map[protocol.ClientGroupID]engine.ClientGroup{},
 		bells:  map[protocol.SpaceID]*bell{},
+
+		members: map[protocol.SpaceID]roles{},
+		created: map[string]int{},
 	}
 }
 
@@ -101,14 +108,16 @@ func (s *Store) head(id protocol.SpaceID) engine.Head {
 // Ping succeeds while ctx lives.
 func (s *Store) Ping(ctx context.Context) error { return alive(ctx) }
 
-// Wipe forgets all spaces and client groups, as resetting an emulator does, and
-// tells the watchers of each space. Snapshots taken before still show what they
+// Wipe forgets all spaces, members and client groups, as resetting an emulator does,
+// and tells the watchers of each space. Snapshots taken before still show what they
 // showed. It is for tests and development; it cannot be undone.
 func (s *Store) Wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.spaces)
 	clear(s.groups)
+	clear(s.members)
+	clear(s.created)
 	for id := range s.bells {
 		s.ring(id)
 	}

@@ -71,12 +71,15 @@ func (h *Hub) Subscribe(id protocol.SpaceID) (*Subscription, error) {
 func (h *Hub) enter(id protocol.SpaceID) (*space, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.spaces[id]
-	switch {
-	case h.closed:
+	if h.closed {
 		return nil, ErrClosed
-	case h.total >= h.opts.MaxSubscribers, s != nil && s.users >= h.opts.MaxPerSpace:
-		return nil, ErrTooManyStreams
+	}
+	s, users := h.spaces[id], 0
+	if s != nil {
+		users = s.users
+	}
+	if err := h.opts.full(h.total, users); err != nil {
+		return nil, err
 	}
 	if s == nil {
 		s = h.watch(id)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -36,6 +37,18 @@ var (
 	// ErrClosed: the hub is closed.
 	ErrClosed = errors.New("hub is closed")
 )
+
+// tooManyError is ErrTooManyStreams with the limit that was reached.
+type tooManyError struct{ limit string }
+
+// Error is for the log.
+func (t tooManyError) Error() string { return ErrTooManyStreams.Error() + ": " + t.limit }
+
+// Is says what it is.
+func (t tooManyError) Is(target error) bool { return target == ErrTooManyStreams }
+
+// Limit is for the listener.
+func (t tooManyError) Limit() string { return t.limit }
 
 // Options of a Hub. Watch and Head MUST be set; every other zero field is its
 // default.
@@ -98,4 +111,16 @@ func jitter(d time.Duration) time.Duration {
 		return 0
 	}
 	return rand.N(d) //nolint:gosec // spreads load, protects nothing
+}
+
+// full says which limit is reached, nil if none.
+func (o *Options) full(total, ofSpace int) error {
+	switch {
+	case total >= o.MaxSubscribers:
+		return tooManyError{fmt.Sprintf("An instance takes %d listeners.", o.MaxSubscribers)}
+	case ofSpace >= o.MaxPerSpace:
+		return tooManyError{fmt.Sprintf("A space takes %d listeners on one instance.", o.MaxPerSpace)}
+	default:
+		return nil
+	}
 }

@@ -17,7 +17,7 @@ const maxInteger = 1<<53 - 1
 const MaxCookieStringBytes = 1024
 
 // Cookie is what a client shows to say which state it has (design: an object
-// {"order", "version", "epoch"}; clients compare only the order). The zero Cookie
+// {"order", "version", "epoch", "group"}; clients compare only the order). The zero Cookie
 // is that of a client which has no state: null.
 type Cookie struct {
 	// Raw is the cookie's JSON as it was sent; "null" at first.
@@ -26,6 +26,9 @@ type Cookie struct {
 	// ours only.
 	Version int64
 	Epoch   string
+	// Group is what Of was given, "" if it was not called. It is the server's own word
+	// for the client group that the cookie was for.
+	Group string
 	// Ours: the cookie has the form this server gives out, so it can be diffed from.
 	Ours bool
 }
@@ -65,7 +68,24 @@ func parseCookie(raw []byte) (Cookie, *DecodeError) {
 		return c, nil
 	}
 	c.Version, c.Epoch, c.Ours = version, t.epoch.string(), true
+	if t.group.kind == kindString && !t.group.lone && !t.group.repeated {
+		c.Group = t.group.string()
+	}
 	return c, nil
+}
+
+// Of returns c with a word for the client group it is given to, which comes back with
+// it; c itself if group is "". It is for a new cookie, made by Next or Reset: clients
+// compare cookies whole. A client that starts afresh keeps its cookie, so a group's first
+// pulls may show that of another one.
+func (c Cookie) Of(group string) Cookie {
+	if group == "" || len(c.Raw) == 0 {
+		return c
+	}
+	raw := append([]byte(nil), c.Raw[:len(c.Raw)-1]...)
+	raw = append(raw, `,"group":`...)
+	c.Raw, c.Group = append(appendString(raw, group), '}'), group
+	return c
 }
 
 // Next returns the cookie for version of the same epoch, to go with what has changed
@@ -119,6 +139,7 @@ func (c Cookie) position() position {
 type cookieTokens struct {
 	object                bool
 	order, version, epoch token
+	group                 token
 }
 
 func (t *cookieTokens) place(name []byte) *token {
@@ -129,6 +150,8 @@ func (t *cookieTokens) place(name []byte) *token {
 		return &t.version
 	case "epoch":
 		return &t.epoch
+	case "group":
+		return &t.group
 	}
 	return nil
 }

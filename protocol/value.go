@@ -31,3 +31,11 @@ func CheckValue(raw json.RawMessage) error {
 	}
 	return nil
 }
+
+// Depth is how deeply a value that CheckValue accepts is nested: 0 is a scalar, 1 is
+// [] or {"a":1}. It takes time linear in raw and allocates nothing.
+func Depth(raw json.RawMessage) int {
+	var s scanner // on the stack
+	s.start(raw)
+	return s.value().depth
+}

@@ -144,3 +144,15 @@ func TestDecodeErrorText(t *testing.T) {
 		}
 	}
 }
+
+func TestDepth(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]int{
+		`1`: 0, `"[["`: 0, `[]`: 1, `{"a":1}`: 1, `[{"a":1},[[]]]`: 3,
+		strings.Repeat("[", 100) + strings.Repeat("]", 100): 100,
+	} {
+		if got := protocol.Depth([]byte(raw)); got != want {
+			t.Errorf("Depth(%.20s) = %d, want %d", raw, got, want)
+		}
+	}
+}

@@ -2,12 +2,14 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/auth/ticket"
 	"github.com/replifire/replifire/auth/token"
 )
@@ -23,18 +25,21 @@ const (
 const (
 	PolicyOpen          = "open"
 	PolicyAuthenticated = "authenticated"
+	PolicyMembers       = "members"
 )
 
 // access is who may call, and what for.
 type access struct {
 	authenticator auth.Authenticator
 	policy        auth.Policy
+	members       *members.Policy // nil with another policy
 	tickets       *ticket.Tickets
 	// close waits for what fetches keys.
 	close func()
 }
 
-// access makes what the settings say. It makes no connection.
+// access makes what the settings say, but for a policy that needs the store: that
+// comes with goBy. It makes no connection.
 func (s *Settings) access(log *slog.Logger) (access, error) {
 	a := access{policy: auth.Open{}}
 	if s.Policy == PolicyAuthenticated {
@@ -46,6 +51,14 @@ func (s *Settings) access(log *slog.Logger) (access, error) {
 	}
 	a.authenticator, a.close, err = s.authenticator(log)
 	return a, err
+}
+
+// goBy makes the policy that needs the store, if that is the one of the settings.
+func (a *access) goBy(s *Settings, d members.Directory) {
+	if s.Policy == PolicyMembers {
+		a.members = members.New(d, members.Options{MaxSpaces: s.MaxSpacesPerUser})
+		a.policy = a.members
+	}
 }
 
 func (s *Settings) authenticator(log *slog.Logger) (auth.Authenticator, func(), error) {
@@ -99,8 +112,8 @@ func (s *Settings) tickets(log *slog.Logger) (*ticket.Tickets, error) {
 // checkAccess reports what is wrong with the settings of sign-in and policy.
 func (s *Settings) checkAccess() error {
 	return errors.Join(
-		checkKnown("REPLIFIRE_AUTH", s.Auth, []string{AuthNone, AuthFirebase, AuthOIDC}),
-		checkKnown("REPLIFIRE_POLICY", s.Policy, []string{PolicyOpen, PolicyAuthenticated}, "members"),
+		checkKnown("REPLIFIRE_AUTH", s.Auth, AuthNone, AuthFirebase, AuthOIDC),
+		checkKnown("REPLIFIRE_POLICY", s.Policy, PolicyOpen, PolicyAuthenticated, PolicyMembers),
 		s.checkSignIn(),
 	)
 }
@@ -112,8 +125,8 @@ func (s *Settings) checkSignIn() error {
 			" REPLIFIRE_FIREBASE_PROJECT or GOOGLE_CLOUD_PROJECT")
 	case s.Auth == AuthOIDC && (s.OIDCIssuer == "" || s.OIDCAudience == ""):
 		return errors.New("REPLIFIRE_AUTH=oidc needs REPLIFIRE_OIDC_ISSUER and REPLIFIRE_OIDC_AUDIENCE")
-	case s.Auth == AuthNone && s.Policy == PolicyAuthenticated:
-		return errors.New("REPLIFIRE_POLICY=authenticated lets nobody in while REPLIFIRE_AUTH is none")
+	case s.Auth == AuthNone && (s.Policy == PolicyAuthenticated || s.Policy == PolicyMembers):
+		return fmt.Errorf("REPLIFIRE_POLICY=%s lets nobody in while REPLIFIRE_AUTH is none", s.Policy)
 	}
 	if s.Auth != AuthOIDC {
 		return nil

@@ -23,8 +23,8 @@ var help = map[string]string{
 
 	"auth": "How callers are recognized: by the ID tokens of firebase or of an oidc" +
 		" issuer; none: everybody is nobody in particular.",
-	"policy": "Who may read and write every space: open, everybody;" +
-		" authenticated, who is signed in.",
+	"policy": "Who may use a space: open, everybody any; authenticated, who is signed in any;" +
+		" members, whom its owners have made a member.",
 	"firebase-project": "Project whose ID tokens count; empty: that of the database.",
 	"auth-emulator-host": "Set where the Firebase Auth emulator runs: its unsigned tokens count" +
 		" and no others. Never on Cloud Run.",
@@ -43,10 +43,34 @@ var help = map[string]string{
 	"allow-unsafe": "Run on Cloud Run even without sign-in, with the open policy," +
 		" in development mode or on the memory store.",
 
+	"max-spaces-per-user": "How many spaces a user may create with the policy members;" +
+		" 0: any number.",
 	"schema-versions": "Schema versions of the application that are accepted; clients of" +
 		" others are told VersionNotSupported. Empty: all.",
 	"max-body-bytes": "Largest request body, beyond it 413. A client sends its whole" +
 		" offline backlog in one.",
+	"max-bodies-bytes": "All bodies of the requests under way together, beyond it 429. 0: no limit.",
+	"max-mutations": "Mutations of a push, beyond it 413: a client with a longer backlog cannot" +
+		" send it any more. 0: no limit.",
+	"max-key-bytes":      "Longest key of an entry; a mutation that writes a longer one is rejected.",
+	"max-value-bytes":    "Largest value of an entry as JSON; a mutation that writes more is rejected.",
+	"max-depth":          "How deeply a value may be nested; a mutation that writes a deeper one is rejected.",
+	"max-queue-pushes":   "Pushes that wait for one space, beyond it 429.",
+	"max-queue-bytes":    "All pushes that wait for one space together, beyond it 429.",
+	"max-response-bytes": "Largest answer to a pull, before it is compressed, beyond it 413. 0: no limit.",
+	"rate-per-user": "Requests a second, in the long run, of a user who is signed in, beyond it 429." +
+		" 0: no limit. Development mode has none of the two rates.",
+	"burst-per-user":    "Requests of a user at once.",
+	"rate-per-address":  "The same of one address, which may be that of many people; in IPv6 of a /64.",
+	"burst-per-address": "Requests of an address at once.",
+	"proxies": "How many proxies in front add the address they see to X-Forwarded-For." +
+		" -1: one on Cloud Run, none elsewhere; 2 behind a load balancer before Cloud Run.",
+	"max-streams":          "Poke streams of this instance, beyond it 429.",
+	"max-streams-per-user": "Poke streams of a user who is signed in, beyond it 429. 0: no limit.",
+	"max-header-bytes":     "Largest header of a request, beyond it 431.",
+	"header-timeout":       "Time for the header of a request to arrive.",
+	"body-timeout":         "Time for a whole request to arrive, beyond it 408.",
+	"idle-timeout":         "Time a connection may wait for its next request.",
 	"push-timeout": "Time for a push with all its retries, beyond it 503:" +
 		" the client sends it again.",
 	"pull-max-age": "How old this instance's knowledge of a space may be for a pull that reads" +

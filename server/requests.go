@@ -4,12 +4,14 @@ import (
 	"context"
 	"net/http"
 	"sync"
+
+	"github.com/replifire/replifire/handlers"
 )
 
 // requests counts those under way, so that Close can wait for them also where
 // the http.Server is somebody else's, as in the Functions Framework.
 type requests struct {
-	next http.Handler
+	next *handlers.Handler
 
 	mu     sync.Mutex
 	active int
@@ -20,9 +22,7 @@ type requests struct {
 // client repeats it and meets another instance.
 func (r *requests) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !r.enter() {
-		w.Header().Set("Connection", "close")
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "shutting down", http.StatusServiceUnavailable)
+		r.next.ServeClosing(w, req)
 		return
 	}
 	defer r.leave()

@@ -9,16 +9,6 @@ import (
 	"time"
 )
 
-// Limits of a connection. There is no write timeout, since a poke stream writes
-// for as long as it lives; the handlers set a deadline for each write.
-const (
-	readHeaderTimeout = 5 * time.Second
-	// readTimeout is for a whole request: 8 MiB in a minute is a slow phone.
-	readTimeout    = 60 * time.Second
-	idleTimeout    = 120 * time.Second
-	maxHeaderBytes = 16 << 10
-)
-
 // Run serves on Settings.Address until ctx ends, then shuts down within
 // Settings.DrainTimeout: no new connections, streams ended, requests under way
 // answered, queues drained. It returns nil if that went well. The Server is
@@ -45,14 +35,15 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // httpServer has HTTP/1.1 and, for a platform that forwards streams that way,
-// HTTP/2 without TLS: Cloud Run ends the TLS.
+// HTTP/2 without TLS: Cloud Run ends the TLS. There is no write timeout, since a poke
+// stream writes for as long as it lives; the handlers set a deadline for each write.
 func (s *Server) httpServer() *http.Server {
 	srv := &http.Server{
 		Handler:           s.Handler(),
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: s.settings.HeaderTimeout,
+		ReadTimeout:       s.settings.BodyTimeout,
+		IdleTimeout:       s.settings.IdleTimeout,
+		MaxHeaderBytes:    s.settings.MaxHeaderBytes,
 		Protocols:         new(http.Protocols),
 	}
 	srv.Protocols.SetHTTP1(true)

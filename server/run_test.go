@@ -218,9 +218,14 @@ func TestClose(t *testing.T) {
 	go func() { closed <- srv.Close(context.Background()) }()
 	stream.AwaitEnd(t)
 	for {
-		if status, _ := c.Get(t, "/health"); status == http.StatusServiceUnavailable {
-			break
+		status, body := c.Get(t, "/health")
+		if status != http.StatusServiceUnavailable {
+			continue
 		}
+		if !strings.Contains(body, `"kind":"unavailable"`) {
+			t.Errorf("who comes too late is answered %q, want a problem", body)
+		}
+		break
 	}
 	select {
 	case err := <-closed:

@@ -66,13 +66,14 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	s.closeStore = closeStore
-	s.engine = engine.New(store, mutators, engine.Options{
+	s.access.goBy(&settings, store.Members())
+	s.engine = engine.New(store, mutators, settings.engineLimits(engine.Options{
 		SchemaVersions: settings.SchemaVersions,
 		Logger:         s.log,
 		OnCommit:       func(id protocol.SpaceID, h engine.Head) { s.hub.Notify(id, h.Version) },
 		PushTimeout:    settings.PushTimeout,
 		PullMaxAge:     settings.PullMaxAge,
-	})
+	}))
 	s.hub = s.newHub()
 	if err := s.route(ctx, store); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
@@ -91,7 +92,8 @@ func (s *Server) newHub() *poke.Hub {
 			h, err := s.engine.Head(ctx, id)
 			return h.Version, err
 		},
-		Logger: s.log,
+		MaxSubscribers: s.settings.MaxStreams,
+		Logger:         s.log,
 	})
 }
 
@@ -102,10 +104,11 @@ func (s *Server) route(ctx context.Context, store engine.Store) error {
 		Hub:           s.hub,
 		Authenticator: s.access.authenticator,
 		Policy:        s.access.policy,
+		Members:       s.access.members,
 		Tickets:       s.access.tickets,
 		Origins:       s.settings.Origins,
 		Dev:           s.settings.Dev,
-		MaxBodyBytes:  s.settings.MaxBodyBytes,
+		Limits:        s.settings.httpLimits(),
 		Ready:         store.Ping,
 		Logger:        s.log,
 		ProjectID:     s.settings.ProjectID,

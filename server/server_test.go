@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,6 +188,72 @@ func TestSettingsReachTheService(t *testing.T) {
 	stream := c.Pokes(t.Context(), t)
 	for range 3 {
 		stream.Await(t, ":")
+	}
+}
+
+const firstPull = `{"pullVersion":1,"profileID":"p","clientGroupID":"g","schemaVersion":"","cookie":null}`
+
+// TestLimitsReachTheService: each by an answer that says it.
+func TestLimitsReachTheService(t *testing.T) {
+	t.Parallel()
+	const (
+		push = "/api/replicache/push"
+		two  = `{"pushVersion":1,"clientGroupID":"g","profileID":"p","schemaVersion":"","mutations":[` +
+			`{"clientID":"c","id":1,"name":"a","args":{},"timestamp":1},` +
+			`{"clientID":"c","id":2,"name":"a","args":{},"timestamp":1}]}`
+	)
+	for name, tc := range map[string]struct {
+		env, path, body, want string
+		status                int
+	}{
+		"mutations": {"REPLIFIRE_MAX_MUTATIONS=1", push, two, "more than 1.", 413},
+		"bodies":    {"REPLIFIRE_MAX_BODIES_BYTES=250", push, two, "250 bytes together", 429},
+		"response":  {"REPLIFIRE_MAX_RESPONSE_BYTES=10", "/api/replicache/pull", firstPull, "larger than 10 bytes", 413},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := serve(t, newServer(t, inMemory(t, tc.env, "REPLIFIRE_MAX_BODY_BYTES=250"), chat.Mutators()))
+			if status, body := c.Post(t, tc.path, tc.body); status != tc.status || !strings.Contains(body, tc.want) {
+				t.Errorf("answered with %d %s, want %d and %q", status, body, tc.status, tc.want)
+			}
+		})
+	}
+}
+
+// TestRatesReachTheService: outside development, and by the address that the front
+// end of Cloud Run has seen.
+func TestRatesReachTheService(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		env  []string
+		want []int // of requests with claims to come from different addresses
+	}{
+		"here":        {nil, []int{200, 429}},
+		"development": {[]string{"REPLIFIRE_DEV=true"}, []int{200, 200}},
+		"off":         {[]string{"REPLIFIRE_RATE_PER_ADDRESS=0"}, []int{200, 200}},
+		"Cloud Run":   {[]string{"K_SERVICE=s", "REPLIFIRE_ALLOW_UNSAFE=true"}, []int{200, 200}},
+		"one proxy":   {[]string{"REPLIFIRE_PROXIES=1"}, []int{200, 200}},
+		"Cloud Run, said to have none": {
+			[]string{"K_SERVICE=s", "REPLIFIRE_ALLOW_UNSAFE=true", "REPLIFIRE_PROXIES=0"}, []int{200, 429},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The first of a name counts.
+			env := slices.Concat(tc.env, []string{"REPLIFIRE_RATE_PER_ADDRESS=0.001", "REPLIFIRE_BURST_PER_ADDRESS=1"})
+			s := newServer(t, inMemory(t, env...), chat.Mutators())
+			for i, want := range tc.want {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/replicache/pull",
+					strings.NewReader(firstPull))
+				r.Header.Set("Content-Type", "application/json")
+				r.Header.Set("X-Forwarded-For", fmt.Sprint("192.0.2.", i))
+				w := httptest.NewRecorder()
+				s.Handler().ServeHTTP(w, r)
+				if w.Code != want {
+					t.Errorf("request %d: %d %s, want %d", i, w.Code, w.Body, want)
+				}
+			}
+		})
 	}
 }
 

@@ -58,13 +58,16 @@ type Settings struct {
 	Dev         bool     `env:"REPLIFIRE_DEV" group:"access"`
 	AllowUnsafe bool     `env:"REPLIFIRE_ALLOW_UNSAFE" group:"access"`
 
+	MaxSpacesPerUser int `env:"REPLIFIRE_MAX_SPACES_PER_USER" group:"limits" default:"100"`
+
 	SchemaVersions []string      `env:"REPLIFIRE_SCHEMA_VERSIONS" group:"limits" placeholder:"VERSION"`
-	MaxBodyBytes   int64         `env:"REPLIFIRE_MAX_BODY_BYTES" group:"limits" default:"8388608"`
 	PushTimeout    time.Duration `env:"REPLIFIRE_PUSH_TIMEOUT" group:"limits" default:"30s"`
 	PullMaxAge     time.Duration `env:"REPLIFIRE_PULL_MAX_AGE" group:"limits" default:"0s"`
 	Heartbeat      time.Duration `env:"REPLIFIRE_HEARTBEAT" group:"limits" default:"20s"`
 	StreamLife     time.Duration `env:"REPLIFIRE_STREAM_LIFE" group:"limits" default:"50m"`
 	DrainTimeout   time.Duration `env:"REPLIFIRE_DRAIN_TIMEOUT" group:"limits" default:"8s"`
+
+	LimitSettings `embed:""`
 
 	LogLevel  slog.Level `env:"REPLIFIRE_LOG_LEVEL" group:"log" default:"info"`
 	LogFormat string     `env:"REPLIFIRE_LOG_FORMAT" group:"log" enum:"auto,json,text" default:"auto"`
@@ -88,7 +91,8 @@ func (s *Settings) Validate() error {
 		s.checkListening(),
 		s.checkStore(),
 		s.checkAccess(),
-		s.checkLimits(),
+		s.checkTimes(),
+		s.LimitSettings.check(),
 		s.checkCloudRun(),
 	)
 }
@@ -104,7 +108,7 @@ func (s *Settings) checkStore() error {
 	if s.Store == StoreMemory {
 		return nil
 	}
-	return s.check()
+	return s.FirestoreSettings.check()
 }
 
 // check reports a missing project: it is never guessed, since a guess could be
@@ -117,32 +121,23 @@ func (f *FirestoreSettings) check() error {
 	return nil
 }
 
-// checkKnown accepts the values that exist today, and tells the design's others
-// from mistakes.
-func checkKnown(name, value string, today []string, later ...string) error {
-	if slices.Contains(today, value) {
+// checkKnown accepts the values that exist.
+func checkKnown(name, value string, known ...string) error {
+	if slices.Contains(known, value) {
 		return nil
 	}
-	known := strings.Join(today, ", ")
-	if slices.Contains(later, value) {
-		return fmt.Errorf("%s is %q, which comes with a later version:"+
-			" this one knows only %s", name, value, known)
-	}
-	return fmt.Errorf("%s is %q: it must be one of %s", name, value, known)
+	return fmt.Errorf("%s is %q: it must be one of %s", name, value, strings.Join(known, ", "))
 }
 
-func (s *Settings) checkLimits() error {
-	positive := func(name string, n int64) error {
-		if n <= 0 {
-			return fmt.Errorf("%s must be more than 0", name)
-		}
-		return nil
-	}
+// checkTimes reports times that nothing can work with.
+func (s *Settings) checkTimes() error {
 	if s.PullMaxAge < 0 {
 		return errors.New("REPLIFIRE_PULL_MAX_AGE must not be less than 0")
 	}
+	if s.MaxSpacesPerUser < 0 {
+		return errors.New("REPLIFIRE_MAX_SPACES_PER_USER must not be less than 0")
+	}
 	return cmp.Or(
-		positive("REPLIFIRE_MAX_BODY_BYTES", s.MaxBodyBytes),
 		positive("REPLIFIRE_PUSH_TIMEOUT", int64(s.PushTimeout)),
 		positive("REPLIFIRE_HEARTBEAT", int64(s.Heartbeat)),
 		positive("REPLIFIRE_STREAM_LIFE", int64(s.StreamLife)),

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/firestore"
 	"github.com/replifire/replifire/memory"
@@ -21,14 +22,20 @@ func (f *FirestoreSettings) Open(ctx context.Context) (*firestore.Store, error) 
 	})
 }
 
+// store is what both stores are.
+type store interface {
+	engine.Store
+	Members() members.Directory
+}
+
 // openStore makes the store of the settings, and what closes it.
-func (s *Settings) openStore(ctx context.Context) (engine.Store, func() error, error) {
+func (s *Settings) openStore(ctx context.Context) (store, func() error, error) {
 	if s.Store == StoreMemory {
 		return memory.New(), func() error { return nil }, nil
 	}
-	store, err := s.Open(ctx)
+	f, err := s.Open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	return store, store.Close, nil
+	return f, f.Close, nil
 }

@@ -13,6 +13,7 @@ var commitCases = []testCase{
 	{name: "SpaceNobodyWroteTo", run: testAbsentSpace},
 	{name: "FirstCommitCreates", run: testCreate},
 	{name: "TimesRoundTrip", run: testTimes},
+	{name: "ImportRoundTrips", run: testImporting},
 	{name: "VersionsCountUp", run: testVersions},
 	{name: "CommitOfNothing", run: testEmptyCommit},
 	{name: "StaleCommitConflicts", run: testStale},
@@ -108,12 +109,27 @@ func testTimes(k *kit) {
 	k.same("restored head", k.head("s"), c.Next)
 }
 
+// testImporting: the mark of an import is kept, and goes again.
+func testImporting(k *kit) {
+	head := k.commit("s", engine.Head{}, importing("backup", 0))
+	k.same("marked at once", k.head("s"), head)
+	head = k.commit("s", head, importing("backup", 7), Put("k", `1`))
+	k.same("going on", k.head("s"), head)
+	head = k.commit("s", head, importing("", 0))
+	k.same("over", k.head("s"), head)
+	k.refused("s", Step(head, importing("", 1)), engine.ErrImpossible)
+}
+
+func importing(name string, n int64) Change {
+	return func(c *engine.Commit) { c.Next.Importing, c.Next.Imported = name, n }
+}
+
 func testVersions(k *kit) {
 	first := k.commit("s", engine.Head{}, Put("a", `1`), Put("b", `1`), Put("c", `1`))
 	second := k.commit("s", first, Put("b", `2`), Del("c"))
 	third := k.commit("s", second, Put("c", `3`), Del("a"))
 	want := view{Head: third, Entries: []engine.Entry{
-		{Key: "a", Version: 3, Deleted: true},
+		{Key: "a", Version: 3, Deleted: true, DeletedAt: at(3)},
 		{Key: "b", Version: 2, Value: []byte(`2`)},
 		{Key: "c", Version: 3, Value: []byte(`3`)},
 	}}

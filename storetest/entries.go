@@ -93,7 +93,7 @@ func testRange(k *kit) {
 		k.same(name, keys(k.scan(snap, c.r)), c.want)
 	}
 	deleted := k.scan(snap, engine.Range{From: "a/2", Limit: 1})
-	k.same("tombstone", deleted, []engine.Entry{{Key: "a/2", Version: 2, Deleted: true}})
+	k.same("tombstone", deleted, []engine.Entry{{Key: "a/2", Version: 2, Deleted: true, DeletedAt: at(2)}})
 }
 
 // testByteOrder has the keys on which UTF-8 and UTF-16, and case, disagree.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/protocol"
@@ -19,6 +20,8 @@ const (
 	MethodCommit   Method = "Commit"
 	MethodWatch    Method = "Watch"
 	MethodPurge    Method = "Purge"
+	MethodExpired  Method = "Expired"
+	MethodSpaces   Method = "Spaces"
 	MethodPing     Method = "Ping"
 	MethodEntries  Method = "Entries"
 	MethodRange    Method = "Range"
@@ -191,6 +194,26 @@ func (f *Faulty) Purge(ctx context.Context, space protocol.SpaceID) (int, error)
 		return 0, err
 	}
 	return f.store.Purge(ctx, space)
+}
+
+// Expired looks, unless the script says otherwise.
+func (f *Faulty) Expired(
+	ctx context.Context, space protocol.SpaceID, before time.Time, limit int,
+) (engine.Expired, error) {
+	if err := f.fails(MethodExpired); err != nil {
+		return engine.Expired{}, err
+	}
+	return f.store.Expired(ctx, space, before, limit)
+}
+
+// Spaces lists, unless the script says otherwise.
+func (f *Faulty) Spaces(
+	ctx context.Context, after protocol.SpaceID, limit int,
+) ([]protocol.SpaceID, error) {
+	if err := f.fails(MethodSpaces); err != nil {
+		return nil, err
+	}
+	return f.store.Spaces(ctx, after, limit)
 }
 
 // Ping pings, unless the script says otherwise.

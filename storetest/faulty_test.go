@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -90,7 +91,7 @@ func TestFaultyReads(t *testing.T) {
 	t.Parallel()
 	store := storetest.NewFaulty(memory.New())
 	c := storetest.Step(engine.Head{}, storetest.Put("a", `1`), storetest.Put("b", `1`),
-		storetest.Group("g", "u", "s"), storetest.Client("x", "g", 1), storetest.Client("y", "g", 1))
+		storetest.Del("c"), storetest.Group("g", "u", "s"), storetest.Client("x", "g", 1), storetest.Client("y", "g", 1))
 	if _, err := store.Commit(t.Context(), "s", c); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,15 @@ func TestFaultyReads(t *testing.T) {
 			return 1, err
 		},
 		storetest.MethodPurge: func() (int, error) { return store.Purge(t.Context(), "s") },
-		storetest.MethodPing:  func() (int, error) { return 1, store.Ping(t.Context()) },
+		storetest.MethodExpired: func() (int, error) {
+			found, err := store.Expired(t.Context(), "s", time.Now(), 10)
+			return found.Tombstones, err
+		},
+		storetest.MethodSpaces: func() (int, error) {
+			ids, err := store.Spaces(t.Context(), "", 10)
+			return len(ids), err
+		},
+		storetest.MethodPing: func() (int, error) { return 1, store.Ping(t.Context()) },
 		storetest.MethodRange: func() (int, error) {
 			entries, err := snap.Range(t.Context(), engine.Range{})
 			return len(entries), err

@@ -65,7 +65,7 @@ func Run(t *testing.T, open func(t testing.TB) Harness) {
 	t.Helper()
 	for _, group := range [][]testCase{
 		commitCases, raceCases, snapshotCases, rangeCases, clientCases, idCases,
-		valueCases, sizeCases, purgeCases, watchCases, faultCases, historyCases,
+		valueCases, sizeCases, purgeCases, collectCases, watchCases, faultCases, historyCases,
 	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/protocol"
@@ -21,6 +22,8 @@ type hooked struct {
 	snapshot func(engine.Snapshot) engine.Snapshot
 	watch    func(context.Context, engine.Store, protocol.SpaceID, func(engine.Head)) error
 	purge    func(context.Context, engine.Store, protocol.SpaceID) (int, error)
+	expired  func(engine.Expired, int) engine.Expired
+	spaces   func([]protocol.SpaceID) []protocol.SpaceID
 	context  func(context.Context) context.Context
 	docs     func(engine.Documents) engine.Documents
 	space    func(protocol.SpaceID) protocol.SpaceID
@@ -83,6 +86,26 @@ func (h *hooked) Purge(ctx context.Context, space protocol.SpaceID) (int, error)
 		return h.purge(ctx, h.Store, space)
 	}
 	return h.Store.Purge(ctx, space)
+}
+
+func (h *hooked) Expired(
+	ctx context.Context, space protocol.SpaceID, before time.Time, limit int,
+) (engine.Expired, error) {
+	found, err := h.Store.Expired(ctx, space, before, limit)
+	if h.expired != nil {
+		found = h.expired(found, limit)
+	}
+	return found, err
+}
+
+func (h *hooked) Spaces(
+	ctx context.Context, after protocol.SpaceID, limit int,
+) ([]protocol.SpaceID, error) {
+	ids, err := h.Store.Spaces(ctx, after, limit)
+	if h.spaces != nil {
+		ids = h.spaces(ids)
+	}
+	return ids, err
 }
 
 // lens is a snapshot some of whose reads are changed.

@@ -320,6 +320,30 @@ func otherMutants() map[string]mutant {
 			_, err = onto(ctx, s, space, storetest.Step(engine.Head{}))
 			return n, err
 		}})},
+		"purge takes all tombstones": {"PurgeBelowFloor", edits(func(c *engine.Commit) {
+			if slices.ContainsFunc(c.Entries, func(e engine.Entry) bool { return e.Deleted }) {
+				c.Next.Floor = c.Next.Version
+			}
+		})},
+		"clients survive the space": {"PurgeDeleted", edits(func(c *engine.Commit) {
+			c.Next.DeletedVersion = min(c.Next.DeletedVersion, 1)
+		})},
+		"tombstones are for ever": {"ExpiredTombstones", edits(func(c *engine.Commit) {
+			for i := range c.Entries {
+				c.Entries[i].DeletedAt = time.Time{}
+			}
+		})},
+		"expired one too low": {"ExpiredTombstones", hooks(hooked{expired: func(
+			x engine.Expired, _ int,
+		) engine.Expired {
+			x.Floor = max(0, x.Floor-1)
+			return x
+		}})},
+		"spaces without the first": {"Spaces", hooks(hooked{spaces: func(
+			ids []protocol.SpaceID,
+		) []protocol.SpaceID {
+			return ids[min(len(ids), 1):]
+		}})},
 		"watch of nothing": {"WatchTellsTheHeadAtOnce", hooks(hooked{watch: func(
 			ctx context.Context, _ engine.Store, _ protocol.SpaceID, _ func(engine.Head),
 		) error {

@@ -50,11 +50,11 @@ func Put(key, value string) Change {
 	}
 }
 
-// Del writes key's tombstone.
+// Del writes key's tombstone, made at the commit's time.
 func Del(key string) Change {
 	return func(c *engine.Commit) {
 		c.Entries = append(c.Entries, engine.Entry{
-			Key: key, Version: c.Next.Version, Deleted: true,
+			Key: key, Version: c.Next.Version, Deleted: true, DeletedAt: at(c.Next.Version),
 		})
 	}
 }
@@ -84,6 +84,19 @@ func Group(id protocol.ClientGroupID, user string, space protocol.SpaceID) Chang
 		c.Groups = append(c.Groups, engine.ClientGroup{
 			ID: id, UserID: user, Space: space, CreatedAt: at(c.Next.Version),
 		})
+	}
+}
+
+// Floor raises the floor.
+func Floor(version int64) Change {
+	return func(c *engine.Commit) { c.Next.Floor = version }
+}
+
+// Delete deletes the space: a reset after which the clients of before are gone too.
+func Delete() Change {
+	return func(c *engine.Commit) {
+		Reset()(c)
+		c.Next.DeletedVersion, c.Next.DeletedAt = c.Next.Version, c.Next.UpdatedAt
 	}
 }
 

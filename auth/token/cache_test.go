@@ -21,6 +21,7 @@ import (
 type cache struct {
 	*tokentest.Server
 
+	t        *testing.T // the bubble's
 	firebase *token.Firebase
 	delay    atomic.Int64 // of each answer, a time.Duration
 	header   http.Header  // of each answer, where it is not the server's
@@ -42,11 +43,17 @@ func (c *cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// newCache is called in a bubble, with a server from outside: its goroutines wait
-// for the network.
+// inTime runs a test in a bubble, with a cache whose server is outside: its
+// goroutines wait for the network.
+func inTime(t *testing.T, test func(*cache)) {
+	t.Helper()
+	s := tokentest.Start(t)
+	synctest.Test(t, func(t *testing.T) { test(newCache(t, s)) })
+}
+
 func newCache(t *testing.T, s *tokentest.Server) *cache {
 	t.Helper()
-	c := &cache{Server: s}
+	c := &cache{Server: s, t: t}
 	f, err := token.NewFirebase(token.FirebaseConfig{
 		ProjectID: tokentest.Project,
 		KeysURL:   s.URL(),
@@ -68,221 +75,199 @@ func (c *cache) unknown() string {
 }
 
 // want checks what becomes of a token.
-func (c *cache) want(t *testing.T, authorization string, want error) {
-	t.Helper()
-	if _, err := c.firebase.Authenticate(t.Context(), authorization); !errors.Is(err, want) {
-		t.Errorf("Authenticate = %v, want %v", err, want)
+func (c *cache) want(authorization string, want error) {
+	c.t.Helper()
+	if _, err := c.firebase.Authenticate(c.t.Context(), authorization); !errors.Is(err, want) {
+		c.t.Errorf("Authenticate = %v, want %v", err, want)
 	}
 }
 
 // wantFetches checks how often the keys were asked for, after everything that goes
 // on in the background.
-func (c *cache) wantFetches(t *testing.T, want int) {
-	t.Helper()
+func (c *cache) wantFetches(want int) {
+	c.t.Helper()
 	synctest.Wait()
 	if got := c.Fetches(); got != want {
-		t.Errorf("keys were fetched %d times, want %d", got, want)
+		c.t.Errorf("keys were fetched %d times, want %d", got, want)
 	}
 }
 
 // wantTook checks how long something took, in the bubble's time.
-func wantTook(t *testing.T, since time.Time, want time.Duration) {
-	t.Helper()
+func (c *cache) wantTook(since time.Time, want time.Duration) {
+	c.t.Helper()
 	if got := time.Since(since); got != want {
-		t.Errorf("it took %v, want %v", got, want)
+		c.t.Errorf("it took %v, want %v", got, want)
 	}
 }
 
 func TestNothingIsFetchedBeforeTheFirstToken(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
+	inTime(t, func(c *cache) {
 		time.Sleep(time.Hour)
-		c.want(t, "", auth.ErrUnauthenticated)
-		c.want(t, "garbage", auth.ErrUnauthenticated)
-		c.wantFetches(t, 0)
+		c.want("", auth.ErrUnauthenticated)
+		c.want("garbage", auth.ErrUnauthenticated)
+		c.wantFetches(0)
 	})
 }
 
 func TestOneFetchForManyCallers(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
+	inTime(t, func(c *cache) {
 		c.delay.Store(int64(time.Second))
 		good, start := c.token(), time.Now()
 		var callers sync.WaitGroup
 		for range 100 {
-			callers.Go(func() { c.want(t, good, nil) })
+			callers.Go(func() { c.want(good, nil) })
 		}
 		callers.Wait()
-		wantTook(t, start, time.Second)
-		c.wantFetches(t, 1)
+		c.wantTook(start, time.Second)
+		c.wantFetches(1)
 	})
 }
 
 func TestUnknownKeyCausesOneFetchAMinute(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
+	inTime(t, func(c *cache) {
 		c.SetMaxAge(time.Hour)
-		c.want(t, c.token(), nil)
+		c.want(c.token(), nil)
 		for range 10 * 60 {
-			c.want(t, c.unknown(), auth.ErrUnauthenticated)
+			c.want(c.unknown(), auth.ErrUnauthenticated)
 			time.Sleep(time.Second)
 		}
-		c.wantFetches(t, 1+10)
+		c.wantFetches(1 + 10)
 	})
 }
 
 func TestRotationIsNoticedAtOnce(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
+	inTime(t, func(c *cache) {
 		first := c.token()
-		c.want(t, first, nil)
+		c.want(first, nil)
 		c.Rotate(true)
 		second := c.token()
-		c.want(t, second, nil)
-		c.want(t, first, nil)
-		c.wantFetches(t, 2)
+		c.want(second, nil)
+		c.want(first, nil)
+		c.wantFetches(2)
 		time.Sleep(time.Minute)
 		c.Rotate(false)
-		c.want(t, c.token(), nil)
-		c.want(t, first, auth.ErrUnauthenticated)
-		c.want(t, second, auth.ErrUnauthenticated)
-		c.wantFetches(t, 3)
+		c.want(c.token(), nil)
+		c.want(first, auth.ErrUnauthenticated)
+		c.want(second, auth.ErrUnauthenticated)
+		c.wantFetches(3)
 	})
 }
 
 func TestKeysAreRenewedInTheBackground(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
-		c.want(t, c.token(), nil)
+	inTime(t, func(c *cache) {
+		c.want(c.token(), nil)
 		time.Sleep(44 * time.Minute)
-		c.want(t, c.token(), nil)
-		c.wantFetches(t, 1)
+		c.want(c.token(), nil)
+		c.wantFetches(1)
 		time.Sleep(2 * time.Minute)
 		c.delay.Store(int64(time.Second))
 		start := time.Now()
 		for range 100 {
-			c.want(t, c.token(), nil)
+			c.want(c.token(), nil)
 		}
-		wantTook(t, start, 0) // nobody waits
+		c.wantTook(start, 0) // nobody waits
 		time.Sleep(2 * time.Second)
-		c.wantFetches(t, 2)
+		c.wantFetches(2)
 		time.Sleep(40 * time.Minute) // the first keys would have ended
-		c.want(t, c.token(), nil)
-		c.wantFetches(t, 2)
+		c.want(c.token(), nil)
+		c.wantFetches(2)
 	})
 }
 
 func TestKeysThatEndedAreNotUsedWhileNewOnesAreToBeHad(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
-		c.want(t, c.token(), nil)
+	inTime(t, func(c *cache) {
+		c.want(c.token(), nil)
 		time.Sleep(61 * time.Minute)
 		withdrawn := c.token()
 		c.Rotate(false)
-		c.want(t, withdrawn, auth.ErrUnauthenticated)
+		c.want(withdrawn, auth.ErrUnauthenticated)
 	})
 }
 
 func TestKeysAreKeptThroughAnOutage(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
-		c.want(t, c.token(), nil)
+	inTime(t, func(c *cache) {
+		c.want(c.token(), nil)
 		c.SetDown(true)
 		time.Sleep(time.Hour)
 		for range 10 * 60 {
-			c.want(t, c.token(), nil)
+			c.want(c.token(), nil)
 			time.Sleep(time.Second)
 		}
-		c.wantFetches(t, 1+20) // every 30 s
+		c.wantFetches(1 + 20) // every 30 s
 		time.Sleep(24*time.Hour - 10*time.Minute - time.Second)
-		c.want(t, c.token(), nil)
+		c.want(c.token(), nil)
 		time.Sleep(time.Second)
-		c.want(t, c.token(), auth.ErrUnavailable)
+		c.want(c.token(), auth.ErrUnavailable)
 		c.SetDown(false)
 		time.Sleep(time.Second)
-		c.want(t, c.token(), nil)
+		c.want(c.token(), nil)
 	})
 }
 
 func TestKeyServerDownFromTheStart(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
+	inTime(t, func(c *cache) {
 		c.SetDown(true)
 		for range 100 {
-			c.want(t, c.token(), auth.ErrUnavailable)
+			c.want(c.token(), auth.ErrUnavailable)
 			time.Sleep(100 * time.Millisecond)
 		}
-		c.wantFetches(t, 10) // once a second
+		c.wantFetches(10) // once a second
 		c.SetDown(false)
 		time.Sleep(time.Second)
-		c.want(t, c.token(), nil)
+		c.want(c.token(), nil)
 	})
 }
 
 func TestKeyServerSlow(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
+	inTime(t, func(c *cache) {
 		c.delay.Store(int64(time.Minute))
 		start := time.Now()
-		c.want(t, c.token(), auth.ErrUnavailable)
-		wantTook(t, start, 5*time.Second)
+		c.want(c.token(), auth.ErrUnavailable)
+		c.wantTook(start, 5*time.Second)
 	})
 }
 
 func TestCallerDoesNotWaitLongerThanItsContext(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
+	inTime(t, func(c *cache) {
 		c.delay.Store(int64(3 * time.Second))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(c.t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
 		_, err := c.firebase.Authenticate(ctx, c.token())
 		if !errors.Is(err, auth.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Authenticate = %v, want ErrUnavailable and DeadlineExceeded", err)
+			c.t.Errorf("Authenticate = %v, want ErrUnavailable and DeadlineExceeded", err)
 		}
-		wantTook(t, start, time.Second)
-		c.want(t, c.token(), nil) // by the fetch that went on
-		wantTook(t, start, 3*time.Second)
-		c.wantFetches(t, 1)
+		c.wantTook(start, time.Second)
+		c.want(c.token(), nil) // by the fetch that went on
+		c.wantTook(start, 3*time.Second)
+		c.wantFetches(1)
 	})
 }
 
 func TestKeyServerSlowAfterKeysEnded(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
-		c.want(t, c.token(), nil)
+	inTime(t, func(c *cache) {
+		c.want(c.token(), nil)
 		time.Sleep(2 * time.Hour)
 		c.delay.Store(int64(time.Minute))
 		start := time.Now()
-		c.want(t, c.token(), nil)
-		wantTook(t, start, 5*time.Second)
+		c.want(c.token(), nil)
+		c.wantTook(start, 5*time.Second)
 		for range 100 {
-			c.want(t, c.token(), nil)
+			c.want(c.token(), nil)
 			time.Sleep(time.Second)
 		}
-		wantTook(t, start, 105*time.Second) // nobody waits any more
+		c.wantTook(start, 105*time.Second) // nobody waits any more
 	})
 }
 
@@ -290,51 +275,45 @@ func TestKeyServerSlowAfterKeysEnded(t *testing.T) {
 // help, and the client must not ask for eight of them.
 func TestUnknownKeyWhileDown(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
-		c.want(t, c.token(), nil)
+	inTime(t, func(c *cache) {
+		c.want(c.token(), nil)
 		c.SetDown(true)
 		c.Rotate(true)
 		rotated := c.token()
-		c.want(t, rotated, auth.ErrUnavailable)
-		c.want(t, rotated, auth.ErrUnavailable)
-		c.wantFetches(t, 2)
+		c.want(rotated, auth.ErrUnavailable)
+		c.want(rotated, auth.ErrUnavailable)
+		c.wantFetches(2)
 		c.SetDown(false)
 		time.Sleep(time.Minute)
-		c.want(t, rotated, nil)
+		c.want(rotated, nil)
 	})
 }
 
 func TestCloseEndsTheFetch(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
+	inTime(t, func(c *cache) {
 		c.delay.Store(int64(4 * time.Second))
 		start := time.Now()
 		var caller sync.WaitGroup
-		caller.Go(func() { c.want(t, c.token(), auth.ErrUnavailable) })
+		caller.Go(func() { c.want(c.token(), auth.ErrUnavailable) })
 		synctest.Wait()
 		c.firebase.Close()
 		caller.Wait()
-		wantTook(t, start, 0)
-		c.want(t, c.token(), auth.ErrUnavailable)
-		c.wantFetches(t, 0)
+		c.wantTook(start, 0)
+		c.want(c.token(), auth.ErrUnavailable)
+		c.wantFetches(0)
 	})
 }
 
 func TestKeysStayAfterClose(t *testing.T) {
 	t.Parallel()
-	s := tokentest.Start(t)
-	synctest.Test(t, func(t *testing.T) {
-		c := newCache(t, s)
-		c.want(t, c.token(), nil)
+	inTime(t, func(c *cache) {
+		c.want(c.token(), nil)
 		c.firebase.Close()
-		c.want(t, c.token(), nil)
+		c.want(c.token(), nil)
 		time.Sleep(2 * time.Hour)
-		c.want(t, c.token(), nil)
-		c.wantFetches(t, 1)
+		c.want(c.token(), nil)
+		c.wantFetches(1)
 	})
 }
 
@@ -360,17 +339,15 @@ func TestLifeOfKeys(t *testing.T) {
 	} {
 		t.Run(tc.cacheControl+" age "+tc.age, func(t *testing.T) {
 			t.Parallel()
-			s := tokentest.Start(t)
-			synctest.Test(t, func(t *testing.T) {
-				c := newCache(t, s)
+			inTime(t, func(c *cache) {
 				c.header = http.Header{"Cache-Control": {tc.cacheControl}, "Age": {tc.age}}
-				c.want(t, c.token(), nil)
+				c.want(c.token(), nil)
 				time.Sleep(tc.want*3/4 - time.Second)
-				c.want(t, c.token(), nil)
-				c.wantFetches(t, 1)
+				c.want(c.token(), nil)
+				c.wantFetches(1)
 				time.Sleep(time.Second)
-				c.want(t, c.token(), nil)
-				c.wantFetches(t, 2)
+				c.want(c.token(), nil)
+				c.wantFetches(2)
 			})
 		})
 	}

@@ -61,7 +61,10 @@ func (r rules) principal(payload []byte) (auth.Principal, error) {
 	if n := utf8.RuneCountInString(user); !ok || n == 0 || n > MaxUserID {
 		return auth.Principal{}, refused("its user id is not a text of 1 to 128 characters")
 	}
-	return auth.Principal{UserID: user, Claims: payload, Expires: c.Expiry.Time().UTC()}, nil
+	// When the token stops being accepted: a stream that is opened with what is left of
+	// it must not end, and be opened again, at once.
+	expires := c.Expiry.Time().Add(Skew).UTC()
+	return auth.Principal{UserID: user, Claims: payload, Expires: expires}, nil
 }
 
 // parseClaims parses a payload into all claims and those of known types. It fails

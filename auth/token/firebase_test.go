@@ -71,7 +71,7 @@ func TestFirebasePrincipal(t *testing.T) {
 	if p.UserID != user {
 		t.Errorf("UserID = %q, want %q", p.UserID, user)
 	}
-	if want := now.Add(time.Hour).Unix(); p.Expires.Unix() != want {
+	if want := now.Add(time.Hour + token.Skew).Unix(); p.Expires.Unix() != want {
 		t.Errorf("Expires = %v, want %d", p.Expires, want)
 	}
 	var claims struct{ Sub, Iss string }

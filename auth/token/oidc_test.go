@@ -11,6 +11,7 @@ import (
 
 	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/auth/token"
+	"github.com/replifire/replifire/internal/oidcprovider"
 	"github.com/replifire/replifire/internal/tokentest"
 )
 
@@ -34,7 +35,7 @@ func TestOIDCWithARealProvider(t *testing.T) {
 	first := p.login(t)
 	for _, authorization := range []string{first, "Bearer " + first} {
 		got, err := o.Authenticate(t.Context(), authorization)
-		if err != nil || got.UserID != "id2" {
+		if err != nil || got.UserID != oidcprovider.UserID {
 			t.Fatalf("Authenticate = %q, %v; want id2", got.UserID, err)
 		}
 		if got.Expires.Before(time.Now()) || !json.Valid(got.Claims) {
@@ -44,7 +45,7 @@ func TestOIDCWithARealProvider(t *testing.T) {
 	p.rotate(t, "second", true)
 	second := p.login(t)
 	for name, authorization := range map[string]string{"after rotation": second, "from before": first} {
-		if got, err := o.Authenticate(t.Context(), authorization); err != nil || got.UserID != "id2" {
+		if got, err := o.Authenticate(t.Context(), authorization); err != nil || got.UserID != oidcprovider.UserID {
 			t.Errorf("%s: Authenticate = %q, %v; want id2", name, got.UserID, err)
 		}
 	}

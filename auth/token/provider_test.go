@@ -2,115 +2,55 @@ package token_test
 
 import (
 	"cmp"
-	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
-	"github.com/go-jose/go-jose/v4"
-	"github.com/zitadel/oidc/v3/example/server/exampleop"
-	"github.com/zitadel/oidc/v3/example/server/storage"
-	"github.com/zitadel/oidc/v3/pkg/op"
+	"github.com/replifire/replifire/internal/oidcprovider"
 )
 
 const (
-	clientID     = "replifire"
-	clientSecret = "secret of a test"
-	redirectURI  = "http://localhost:9999/callback"
+	clientID    = oidcprovider.ClientID
+	redirectURI = oidcprovider.RedirectURI
 )
 
-// provider is a real OpenID Connect provider on loopback, with a login form, whose
-// keys can be rotated.
+// provider is a real OpenID Connect provider on loopback, with a login form.
 type provider struct {
-	*storage.Storage
+	*oidcprovider.Provider
 
 	issuer string
 	client *http.Client
-
-	mu   sync.Mutex
-	keys []signingKey // the last one signs
 }
 
-// signingKey is a key as the provider's storage has it.
-type signingKey struct {
-	id      string
-	private *rsa.PrivateKey
-}
-
-func (k signingKey) ID() string                                  { return k.id }
-func (k signingKey) Key() any                                    { return k.private }
-func (k signingKey) SignatureAlgorithm() jose.SignatureAlgorithm { return jose.RS256 }
-
-// publicKey is what the provider publishes of a signingKey.
-type publicKey struct{ signingKey }
-
-func (k publicKey) Key() any                           { return k.private.Public() }
-func (k publicKey) Algorithm() jose.SignatureAlgorithm { return jose.RS256 }
-func (k publicKey) Use() string                        { return "sig" }
-
-// SigningKey is op.Storage's.
-func (p *provider) SigningKey(context.Context) (op.SigningKey, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.keys[len(p.keys)-1], nil
-}
-
-// KeySet is op.Storage's.
-func (p *provider) KeySet(context.Context) ([]op.Key, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var set []op.Key
-	for _, k := range p.keys {
-		set = append(set, publicKey{k})
-	}
-	return set, nil
-}
-
-// rotate makes a new key sign; those before it stay published if keep is set.
 func (p *provider) rotate(t *testing.T, id string, keep bool) {
 	t.Helper()
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
+	if err := p.Rotate(id, keep); err != nil {
 		t.Fatal(err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !keep {
-		p.keys = nil
-	}
-	p.keys = append(p.keys, signingKey{id, private})
 }
 
 func startProvider(t *testing.T) *provider {
 	t.Helper()
-	var handler http.Handler
+	p := &provider{client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handler.ServeHTTP(w, r)
+		p.ServeHTTP(w, r)
 	}))
-	issuer := "http://" + server.Listener.Addr().String()
-	p := &provider{
-		Storage: storage.NewStorageWithClients(storage.NewUserStore(issuer), map[string]*storage.Client{
-			clientID: storage.WebClient(clientID, clientSecret, redirectURI),
-		}),
-		issuer: issuer,
-		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
+	p.issuer = "http://" + server.Listener.Addr().String()
+	var err error
+	if p.Provider, err = oidcprovider.New(p.issuer, time.Hour); err != nil {
+		t.Fatal(err)
 	}
-	p.rotate(t, "first", false)
-	handler = exampleop.SetupServer(issuer, p, nil, false, op.WithLogger(slog.New(slog.DiscardHandler)))
 	server.Start()
 	t.Cleanup(server.Close)
 	return p
 }
 
-// login signs the user test-user2 in as a browser does, by the authorization code
+// login signs the user in as a browser does, by the authorization code
 // flow, and returns the ID token.
 func (p *provider) login(t *testing.T) string {
 	t.Helper()
@@ -123,7 +63,7 @@ func (p *provider) login(t *testing.T) string {
 	}.Encode(), nil)
 	id := form.Query().Get("authRequestID")
 	_, at := p.follow(t, form.String(), url.Values{
-		"id": {id}, "username": {"test-user2"}, "password": {"verysecure"},
+		"id": {id}, "username": {oidcprovider.Username}, "password": {oidcprovider.Password},
 	})
 	code := at.Query().Get("code")
 	if id == "" || code == "" {
@@ -155,7 +95,7 @@ func (p *provider) follow(t *testing.T, address string, form url.Values) ([]byte
 	}
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.SetBasicAuth(url.QueryEscape(clientID), url.QueryEscape(clientSecret))
+		req.SetBasicAuth(url.QueryEscape(clientID), url.QueryEscape(oidcprovider.ClientSecret))
 	}
 	client := *p.client
 	var arrived *url.URL

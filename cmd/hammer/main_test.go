@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/replifire/replifire/internal/apitest"
 	"github.com/replifire/replifire/internal/load"
 )
 
@@ -72,7 +73,7 @@ func TestHammer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "report.json")
-			args := slices.Concat(test.args, []string{"--url=" + serve(t, newService(t)), "--json=" + file})
+			args := slices.Concat(test.args, []string{"--url=" + apitest.Serve(t, apitest.Service(t)), "--json=" + file})
 			code, stdout, stderr := execute(t, variables(), args...)
 			if code != 0 || !strings.Contains(stdout, "\nCONVERGED: ") {
 				t.Errorf("exit code %d, stdout:\n%s\nstderr:\n%s", code, stdout, stderr)
@@ -111,7 +112,7 @@ func TestJSONHasTheDocumentedFields(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "report.json")
 	code, _, stderr := execute(t, variables(),
-		"--url="+serve(t, newService(t)), "--duration=200ms", "--quiet", "--json="+file)
+		"--url="+apitest.Serve(t, apitest.Service(t)), "--duration=200ms", "--quiet", "--json="+file)
 	if code != 0 || stderr != "" {
 		t.Fatalf("exit code %d, stderr:\n%s", code, stderr)
 	}
@@ -199,7 +200,7 @@ func TestHelpListsEveryFlag(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
-	url := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	url := apitest.Serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	t.Cleanup(func() {
 		if n := asked.Load(); n > 0 {
 			t.Errorf("%d requests were made", n)
@@ -265,7 +266,7 @@ func TestUnreachable(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	there := serve(t, newService(t))
+	there := apitest.Serve(t, apitest.Service(t))
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS()
@@ -308,7 +309,7 @@ func TestSwallowedMutations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "report.json")
-			url := serve(t, swallowing(newService(t), test.picks))
+			url := apitest.Serve(t, swallowing(apitest.Service(t), test.picks))
 			args := slices.Concat(test.args, []string{
 				"--url=" + url, "--duration=500ms", "--settle=1s", "--json=" + file,
 			})
@@ -347,7 +348,7 @@ func TestTemplates(t *testing.T) {
 		t.Fatal(err)
 	}
 	var with, without atomic.Int64
-	url := serve(t, swallowing(newService(t), func(push []byte) bool {
+	url := apitest.Serve(t, swallowing(apitest.Service(t), func(push []byte) bool {
 		if bytes.Contains(push, []byte(`"from":"quay"`)) || bytes.Contains(push, []byte(`"from": "quay"`)) {
 			with.Add(1)
 		} else {
@@ -366,11 +367,11 @@ func TestTemplates(t *testing.T) {
 // TestInterrupted: what was measured until then is told, and no success.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
-	service := newService(t)
+	service := apitest.Service(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var pulls atomic.Int64
-	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url := apitest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/pull") && pulls.Add(1) == 20 {
 			cancel()
 		}

@@ -2,45 +2,15 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"github.com/replifire/replifire/chat"
-	"github.com/replifire/replifire/server"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// newService is the real service on the memory store.
-func newService(t *testing.T) http.Handler {
-	t.Helper()
-	settings, err := server.ParseSettings(nil, variables("REPLIFIRE_STORE=memory"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	quiet := server.WithLogger(slog.New(slog.DiscardHandler))
-	s, err := server.New(t.Context(), settings, chat.Mutators(), quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close(context.Background()) })
-	return s.Handler()
-}
-
-// serve serves a handler until the test is over.
-func serve(t *testing.T, h http.Handler) (url string) {
-	t.Helper()
-	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
-	return s.URL
-}
 
 // swallowing passes everything on but the pushes that it picks: those it answers as
 // the service does where all went well, and nobody else ever sees them.

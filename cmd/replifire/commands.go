@@ -21,6 +21,7 @@ var (
 type program struct {
 	ctx            context.Context //nolint:containedctx // of this one run
 	getenv         func(string) string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -32,8 +33,13 @@ type commands struct {
 	Dev      devCommand      `cmd:"" help:"Run the service on this computer, on the Firestore emulator or in memory."`
 	Fsck     fsckCommand     `cmd:"" help:"Check everything that is stored of a space."`
 	Reset    resetCommand    `cmd:"" help:"Empty a space, for good."`
+	Delete   deleteCommand   `cmd:"" help:"Delete a space with all that is in it, for good."`
+	GC       gcCommand       `cmd:"" name:"gc" help:"Forget old deletions, and free the storage of what nobody can see."`
 	Purge    purgeCommand    `cmd:"" help:"Delete what an interrupted reset left in storage."`
+	Members  membersCommand  `cmd:"" help:"Say who may use a space."`
 	Restored restoredCommand `cmd:"" help:"Say that a backup was put back into a space."`
+	Export   exportCommand   `cmd:"" help:"Write a backup of a space."`
+	Import   importCommand   `cmd:"" help:"Put a backup into a space."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

@@ -1,6 +1,6 @@
 // Command replifire is the sync service and its tools: serve runs the service as
 // Cloud Run starts it, dev runs it on a laptop with everything it needs, and fsck,
-// reset and restored are for operators.
+// reset, export, import and their like are for operators.
 //
 // Each command is a type of its own in a file named after it; main.go parses,
 // hands over and turns an error into an exit code: 0 is success, 1 a failure (or

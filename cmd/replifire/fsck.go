@@ -61,6 +61,8 @@ type reportJSON struct {
 	Tombstones int              `json:"tombstones"`
 	Clients    int              `json:"clients"`
 	Groups     int              `json:"groups"`
+	// Importing: an import is under way or was broken off, so nobody sees the space.
+	Importing bool `json:"importing"`
 	// Moved: the space changed meanwhile, so not everything could be compared.
 	Moved bool `json:"moved"`
 	// ProblemCount counts all, Problems has the first fsck.MaxProblems.
@@ -78,7 +80,7 @@ func newReportJSON(r fsck.Report) reportJSON {
 	j := reportJSON{
 		Space: r.Space, OK: r.OK(), Version: r.Head.Version,
 		Entries: r.Entries, Tombstones: r.Tombstones, Clients: r.Clients, Groups: r.Groups,
-		Moved: r.Moved, ProblemCount: r.Total, Problems: []problemJSON{},
+		Importing: r.Head.Importing != "", Moved: r.Moved, ProblemCount: r.Total, Problems: []problemJSON{},
 	}
 	for _, p := range r.Problems {
 		j.Problems = append(j.Problems, problemJSON(p))

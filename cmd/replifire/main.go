@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/replifire/replifire/internal/signals"
 	"github.com/replifire/replifire/server"
 )
 
@@ -21,19 +20,12 @@ const (
 )
 
 func main() {
-	signalled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ctx, cancel := context.WithCancelCause(context.Background())
-	// A second signal ends the process at once, from the moment the shutdown begins.
-	context.AfterFunc(signalled, func() {
-		stop()
-		cancel(context.Cause(signalled))
-	})
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(run(signals.Context(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
 // run is the whole program but for the signals, and returns its exit code.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	p := program{ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr}
+	p := program{ctx: ctx, getenv: getenv, stdin: os.Stdin, stdout: stdout, stderr: stderr}
 	parser, err := kong.New(&commands{}, kong.Name("replifire"), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.NoDefaultHelp(), server.Flags(getenv))
 	if err != nil {

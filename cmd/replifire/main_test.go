@@ -91,11 +91,34 @@ func TestCommandLine(t *testing.T) {
 			code:   1,
 			stderr: "must not be empty",
 		},
+		"export without project": {args: []string{"export", "s"}, code: 1, stderr: "GOOGLE_CLOUD_PROJECT"},
+		"import without project": {args: []string{"import", "s"}, code: 1, stderr: "GOOGLE_CLOUD_PROJECT"},
 		"reset without yes": {
 			args:   []string{"reset", "s"},
 			env:    []string{"GOOGLE_CLOUD_PROJECT=p"},
 			code:   2,
 			stderr: "--yes",
+		},
+		"help of members":    {args: []string{"members", "--help"}, stdout: "members set"},
+		"members of nothing": {args: []string{"members", "list"}, code: 2, stderr: "<space>"},
+		"members without project": {
+			args: []string{"members", "list", "s"}, code: 1, stderr: "GOOGLE_CLOUD_PROJECT",
+		},
+		"member without role": {
+			args: []string{"members", "set", "s", "ann"}, env: []string{"GOOGLE_CLOUD_PROJECT=p"},
+			code: 2, stderr: "--role",
+		},
+		"member of an odd role": {
+			args: []string{"members", "set", "s", "ann", "--role=admin"}, env: []string{"GOOGLE_CLOUD_PROJECT=p"},
+			code: 2, stderr: `"reader","writer","owner"`,
+		},
+		"member without id": {
+			args: []string{"members", "remove", "s", ""}, env: []string{"GOOGLE_CLOUD_PROJECT=p"},
+			code: 1, stderr: "user must not be empty",
+		},
+		"policy without sign-in": {
+			args: []string{"serve"}, env: []string{"REPLIFIRE_POLICY=members", "GOOGLE_CLOUD_PROJECT=p"},
+			code: 2, stderr: "REPLIFIRE_AUTH is none",
 		},
 		"dev on an odd port": {args: []string{"dev", "--memory", "--port=65536"}, code: 1, stderr: "PORT is 65536"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/protocol"
@@ -18,17 +19,23 @@ type spaceCommand struct {
 	Space                    protocol.SpaceID `arg:"" help:"The space."`
 }
 
+// store is what the commands need of a store.
+type store interface {
+	engine.Store
+	Members() members.Directory
+}
+
 // open makes the store. The memory store is of no use here: it is another
 // process's.
-func (c *spaceCommand) open(p *program) (engine.Store, func(), error) {
+func (c *spaceCommand) open(p *program) (store, func(), error) {
 	if err := protocol.CheckID(c.Space); err != nil {
 		return nil, nil, fmt.Errorf("space %w", err)
 	}
-	store, err := c.Open(p.ctx)
+	s, err := c.Open(p.ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	return store, func() { _ = store.Close() }, nil // nothing is written on close
+	return s, func() { _ = s.Close() }, nil // nothing is written on close
 }
 
 // operation is a method of the engine that changes a space as a whole.

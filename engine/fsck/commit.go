@@ -19,6 +19,12 @@ func CheckCommit(space protocol.SpaceID, c engine.Commit) error {
 	if c.Next.Version != c.Prev.Version+1 {
 		r.add(HeadBounds, "head", "version %d after %d", c.Next.Version, c.Prev.Version)
 	}
+	if c.Next.Floor < c.Prev.Floor || c.Next.Base < c.Prev.Base ||
+		c.Next.DeletedVersion < c.Prev.DeletedVersion {
+		r.add(HeadBounds, "head", "base, floor or deletion goes back from %d, %d, %d to %d, %d, %d",
+			c.Prev.Base, c.Prev.Floor, c.Prev.DeletedVersion,
+			c.Next.Base, c.Next.Floor, c.Next.DeletedVersion)
+	}
 	r.commitEntries(c)
 	r.commitClients(c)
 	r.commitGroups(space, c)

@@ -20,7 +20,8 @@ const (
 	Readable Invariant = "readable"
 	// AbsentSpace: a space without a head has no entries and no clients.
 	AbsentSpace Invariant = "absent-space"
-	// HeadFields: a head is all zero, or has an epoch, a nonce and a revision.
+	// HeadFields: a head is all zero, or has an epoch, a nonce and a revision; only
+	// one that names an import has imported records.
 	HeadFields Invariant = "head-fields"
 	// HeadBounds: 0 ≤ base ≤ floor ≤ version.
 	HeadBounds Invariant = "head-bounds"
@@ -98,6 +99,9 @@ func (r Report) String() string {
 		b.WriteString("ok")
 	} else {
 		fmt.Fprintf(&b, "%d problems", r.Total)
+	}
+	if r.Head.Importing != "" {
+		b.WriteString(" (an import is not finished: nobody sees this)")
 	}
 	if r.Moved {
 		b.WriteString(" (changed meanwhile: not compared by id)")

@@ -16,8 +16,17 @@ func (r *Report) headBounds(h engine.Head) {
 	if h.Version < 0 || h.Base < 0 || h.Floor < h.Base || h.Version < h.Floor {
 		r.add(HeadBounds, "head", "base %d, floor %d, version %d", h.Base, h.Floor, h.Version)
 	}
+	if h.DeletedVersion < 0 || h.Base < h.DeletedVersion {
+		r.add(HeadBounds, "head", "base %d, deleted at version %d", h.Base, h.DeletedVersion)
+	}
+	if h.DeletedAt.IsZero() != (h.DeletedVersion == 0) {
+		r.add(HeadFields, "head", "deleted at version %d, time %v", h.DeletedVersion, h.DeletedAt)
+	}
 	if h.Epoch == "" || h.Nonce == "" {
 		r.add(HeadFields, "head", "epoch %q, nonce %q", h.Epoch, h.Nonce)
+	}
+	if h.Imported < 0 || h.Imported > 0 && h.Importing == "" {
+		r.add(HeadFields, "head", "%d records imported of %q", h.Imported, h.Importing)
 	}
 }
 
@@ -50,6 +59,9 @@ func (r *Report) entry(where string, e engine.Entry) {
 			r.add(EntryValue, where, "tombstone with a value of %d bytes", len(e.Value))
 		}
 		return
+	}
+	if !e.DeletedAt.IsZero() {
+		r.add(EntryValue, where, "deleted at %v, but not a tombstone", e.DeletedAt)
 	}
 	if len(e.Value) > engine.MaxValueBytes {
 		r.add(EntryValue, where, "value of %d bytes", len(e.Value))

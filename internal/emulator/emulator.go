@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,9 @@ type Options struct {
 	Port int
 	// Rules is the path of a firestore.rules file; "" lets everybody do everything.
 	Rules string
+	// Import is the path of the metadata file of an export to begin with, as Export
+	// returns it; "" begins with nothing.
+	Import string
 	// HeapMiB bounds the Java heap; 0 is DefaultHeapMiB.
 	HeapMiB int
 }
@@ -118,6 +122,9 @@ func command(o Options, port int) *exec.Cmd {
 	if o.Rules != "" {
 		args = append(args, "--rules="+o.Rules)
 	}
+	if o.Import != "" {
+		args = append(args, "--import-data="+o.Import)
+	}
 	//nolint:gosec,noctx // The caller's own program; Stop ends it, and no context.
 	return exec.Command(o.Command.Java, args...)
 }
@@ -165,7 +172,7 @@ func (e *Emulator) earlyExit() error {
 }
 
 func (e *Emulator) answers(ctx context.Context) bool {
-	return e.request(ctx, http.MethodGet, "/") == nil
+	return e.request(ctx, http.MethodGet, "/", nil) == nil
 }
 
 // Host is the emulator's address, "127.0.0.1:PORT".
@@ -205,17 +212,18 @@ func Wipe(ctx context.Context, host, project string) error {
 	e := &Emulator{host: host}
 	path := "/emulator/v1/projects/" + url.PathEscape(project) +
 		"/databases/(default)/documents"
-	return e.request(ctx, http.MethodDelete, path)
+	return e.request(ctx, http.MethodDelete, path, nil)
 }
 
 // request makes one HTTP request and expects a 200. It keeps no connection, so
 // that no goroutine outlives it.
-func (e *Emulator) request(ctx context.Context, method, path string) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+e.host+path, http.NoBody)
+func (e *Emulator) request(ctx context.Context, method, path string, content []byte) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+e.host+path, bytes.NewReader(content))
 	if err != nil {
 		return err
 	}
 	req.Close = true
+	req.Header.Set("Content-Type", "application/json")
 	transport := &http.Transport{DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {

@@ -16,8 +16,9 @@ func (r *run) startLive(ctx context.Context) (stop func()) {
 	go func() {
 		defer close(done)
 		l := live{run: r, last: r.start}
-		for ctx.Err() == nil {
+		for over := false; !over; {
 			wait(ctx, r.config.LiveEvery, nil)
+			over = ctx.Err() != nil // the last line is that of the end
 			l.line(time.Now())
 		}
 		if r.config.LiveRewrite {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/replifire/replifire/internal/apitest"
 	"github.com/replifire/replifire/internal/load"
 	"github.com/replifire/replifire/internal/replica"
 	"github.com/replifire/replifire/protocol"
@@ -36,8 +37,8 @@ func TestRunConverges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			service := newService(t)
-			c.URLs = []string{serve(t, service), serve(t, service) + "/"}
+			service := apitest.Service(t)
+			c.URLs = []string{apitest.Serve(t, service), apitest.Serve(t, service) + "/"}
 			r := run(t, c)
 			if !r.Verdict.Converged || len(r.Verdict.Problems) > 0 {
 				t.Errorf("verdict is %v", r.Verdict)
@@ -64,7 +65,7 @@ func TestRecord(t *testing.T) {
 	last := map[protocol.ClientID]int64{}
 	applied := 0
 	r := run(t, load.Config{
-		URLs: []string{serve(t, newService(t))}, Clients: 4, Pending: 3,
+		URLs: []string{apitest.Serve(t, apitest.Service(t))}, Clients: 4, Pending: 3,
 		Record: func(x load.Exchange) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -140,11 +141,11 @@ func checkFigures(t *testing.T, r load.Report) {
 // TestRunMeasuresPokes: a stream that another client has gets every version.
 func TestRunMeasuresPokes(t *testing.T) {
 	t.Parallel()
-	r := run(t, load.Config{URLs: []string{serve(t, newService(t))}, Clients: 2})
+	r := run(t, load.Config{URLs: []string{apitest.Serve(t, apitest.Service(t))}, Clients: 2})
 	if l := r.Latencies.CommitToPoke; l.Count == 0 || l.Count+r.UnseenPokes > r.Latencies.Push.Count+2 {
 		t.Errorf("commit to poke is %+v with %d unseen, of pushes %+v", l, r.UnseenPokes, r.Latencies.Push)
 	}
-	alone := run(t, load.Config{URLs: []string{serve(t, newService(t))}, Clients: 1})
+	alone := run(t, load.Config{URLs: []string{apitest.Serve(t, apitest.Service(t))}, Clients: 1})
 	if l := alone.Latencies.CommitToPoke; l.Count != 0 {
 		t.Errorf("there is no other client, and commit to poke is %+v", l)
 	}
@@ -180,8 +181,8 @@ func TestRunThroughTrouble(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test.proxy.next = newService(t)
-			r := run(t, load.Config{URLs: []string{serve(t, &test.proxy)}, Clients: 4})
+			test.proxy.next = apitest.Service(t)
+			r := run(t, load.Config{URLs: []string{apitest.Serve(t, &test.proxy)}, Clients: 4})
 			if !r.Verdict.Converged {
 				t.Errorf("verdict is %v", r.Verdict)
 			}
@@ -228,9 +229,9 @@ func (c *cutStreams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestRunReconnects(t *testing.T) {
 	t.Parallel()
-	cut := &cutStreams{next: newService(t)}
+	cut := &cutStreams{next: apitest.Service(t)}
 	// Only one client's own streams lead to others' pulls, so a lost poke would show.
-	r := run(t, load.Config{URLs: []string{serve(t, cut)}, Clients: 4, Duration: 2 * time.Second})
+	r := run(t, load.Config{URLs: []string{apitest.Serve(t, cut)}, Clients: 4, Duration: 2 * time.Second})
 	if !r.Verdict.Converged || r.Reconnects == 0 || r.Mutations.Confirmed != r.Mutations.Issued {
 		t.Errorf("reconnects %d, mutations %+v, verdict %v", r.Reconnects, r.Mutations, r.Verdict)
 	}
@@ -242,7 +243,7 @@ func TestRunReconnects(t *testing.T) {
 func TestRunSendsTheToken(t *testing.T) {
 	t.Parallel()
 	var wrong atomic.Int64
-	service := newService(t)
+	service := apitest.Service(t)
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The first request only finds out whether somebody is there.
 		if got := r.Header.Get("Authorization"); got != "Bearer secret" && r.URL.Path != "/" {
@@ -252,7 +253,7 @@ func TestRunSendsTheToken(t *testing.T) {
 	})
 	var failed atomic.Bool
 	r := run(t, load.Config{
-		URLs: []string{serve(t, h)}, Clients: 2,
+		URLs: []string{apitest.Serve(t, h)}, Clients: 2,
 		Token: func(_ context.Context, id load.Identity) (string, error) {
 			if id.Client == "" || id.Group == "" || id.Space == "" || !failed.Swap(true) {
 				return "", errors.New("no token yet")
@@ -267,11 +268,11 @@ func TestRunSendsTheToken(t *testing.T) {
 
 func TestRunShedsBeyondTheBacklog(t *testing.T) {
 	t.Parallel()
-	deaf := &proxy{next: newService(t), skip: func(r *http.Request, _ []byte) (*answer, bool) {
+	deaf := &proxy{next: apitest.Service(t), skip: func(r *http.Request, _ []byte) (*answer, bool) {
 		return &answer{status: http.StatusServiceUnavailable}, isPush(r)
 	}}
 	r := run(t, load.Config{
-		URLs: []string{serve(t, deaf)}, Clients: 2, Rate: 1000, Backlog: 10, Settle: 100 * time.Millisecond,
+		URLs: []string{apitest.Serve(t, deaf)}, Clients: 2, Rate: 1000, Backlog: 10, Settle: 100 * time.Millisecond,
 	})
 	m := r.Mutations
 	if m.Issued != 20 || m.Shed == 0 || m.Confirmed != 0 || m.Acknowledged != 0 || r.Verdict.Converged {
@@ -286,8 +287,8 @@ func TestRunWritesLiveLines(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			run(t, load.Config{
-				URLs: []string{serve(t, newService(t))}, Clients: 2,
-				Live: &out, LiveEvery: 50 * time.Millisecond, LiveRewrite: rewrite,
+				URLs: []string{apitest.Serve(t, apitest.Service(t))}, Clients: 2,
+				Live: &out, LiveEvery: 50 * time.Millisecond, LiveRewrite: rewrite, Duration: time.Second,
 			})
 			text := out.String()
 			if strings.Contains(text, "\r") != rewrite || !strings.HasSuffix(text, "\n") ||
@@ -304,7 +305,7 @@ func TestRunWritesLiveLines(t *testing.T) {
 func TestRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	service := newService(t)
+	service := apitest.Service(t)
 	var pulls atomic.Int64
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isPull(r) && pulls.Add(1) == 10 {
@@ -312,7 +313,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		}
 		service.ServeHTTP(w, r)
 	})
-	r, err := load.Run(ctx, load.Config{URLs: []string{serve(t, h)}, Clients: 2, Duration: time.Hour})
+	r, err := load.Run(ctx, load.Config{URLs: []string{apitest.Serve(t, h)}, Clients: 2, Duration: time.Hour})
 	if !errors.Is(err, context.Canceled) || r.Verdict.Converged || r.Started.IsZero() {
 		t.Errorf("Run: %v, verdict %v", err, r.Verdict)
 	}
@@ -364,13 +365,13 @@ func TestRunUsesTemplates(t *testing.T) {
 		t.Fatal(err)
 	}
 	var created, refused, wrong atomic.Int64
-	tap := &proxy{next: newService(t), skip: func(r *http.Request, body []byte) (*answer, bool) {
+	tap := &proxy{next: apitest.Service(t), skip: func(r *http.Request, body []byte) (*answer, bool) {
 		if isPush(r) {
 			inspect(body, &created, &refused, &wrong)
 		}
 		return nil, false
 	}}
-	r := run(t, load.Config{URLs: []string{serve(t, tap)}, Clients: 2, Space: "my space/é", Templates: templates})
+	r := run(t, load.Config{URLs: []string{apitest.Serve(t, tap)}, Clients: 2, Space: "my space/é", Templates: templates})
 	if !r.Verdict.Converged || created.Load() == 0 || refused.Load() == 0 || wrong.Load() > 0 {
 		t.Errorf("%d created, %d refused, %d wrong, verdict %v",
 			created.Load(), refused.Load(), wrong.Load(), r.Verdict)

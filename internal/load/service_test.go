@@ -2,45 +2,15 @@ package load_test
 
 import (
 	"bytes"
-	"context"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/replifire/replifire/chat"
 	"github.com/replifire/replifire/internal/load"
-	"github.com/replifire/replifire/server"
 )
-
-// newService is the real thing on the memory store.
-func newService(t testing.TB) http.Handler {
-	t.Helper()
-	settings, err := server.ParseSettings(nil, func(name string) string {
-		return map[string]string{"REPLIFIRE_STORE": "memory"}[name]
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	quiet := server.WithLogger(slog.New(slog.DiscardHandler))
-	s, err := server.New(t.Context(), settings, chat.Mutators(), quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close(context.Background()) })
-	return s.Handler()
-}
-
-// serve serves a handler until the test is over.
-func serve(t testing.TB, h http.Handler) (url string) {
-	t.Helper()
-	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
-	return s.URL
-}
 
 // answer is what a handler answered, to be changed on its way.
 type answer struct {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/replifire/replifire/internal/apitest"
 	"github.com/replifire/replifire/internal/load"
 )
 
@@ -81,9 +82,9 @@ func TestVerdictFindsWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test.proxy.next = newService(t)
+			test.proxy.next = apitest.Service(t)
 			r := run(t, load.Config{
-				URLs: []string{serve(t, &test.proxy)}, Clients: 3, View: test.view, Settle: 400 * time.Millisecond,
+				URLs: []string{apitest.Serve(t, &test.proxy)}, Clients: 3, View: test.view, Settle: 400 * time.Millisecond,
 			})
 			v := r.Verdict
 			if v.Converged || v.Count == 0 || v.Violations > 0 != test.violation {
@@ -103,11 +104,11 @@ func TestVerdictFindsWhatIsWrong(t *testing.T) {
 // acknowledged and no more.
 func TestLostMutationsAreNotConfirmed(t *testing.T) {
 	t.Parallel()
-	void := &proxy{next: newService(t), skip: func(r *http.Request, _ []byte) (*answer, bool) {
+	void := &proxy{next: apitest.Service(t), skip: func(r *http.Request, _ []byte) (*answer, bool) {
 		return &answer{http.StatusOK, []byte("{}")}, isPush(r)
 	}}
 	r := run(t, load.Config{
-		URLs: []string{serve(t, void)}, Clients: 2, Pending: 3, Settle: 100 * time.Millisecond,
+		URLs: []string{apitest.Serve(t, void)}, Clients: 2, Pending: 3, Settle: 100 * time.Millisecond,
 	})
 	m := r.Mutations
 	if m.Issued != 6 || m.Acknowledged != 6 || m.Confirmed != 0 || m.ConfirmedPerSecond != 0 {

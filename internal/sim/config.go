@@ -40,6 +40,7 @@ const (
 	Wipe                             // a store loses everything
 	Restore                          // a store is put back to a backup
 	Slow                             // calls run into their timeouts
+	Collect                          // old deletions are forgotten, spaces deleted
 	endOfFaults
 )
 
@@ -49,7 +50,7 @@ const AllFaults = endOfFaults - 1
 var faultNames = []string{
 	"LoseRequest", "LoseReply", "Replay", "PartialPush", "Disconnect", "StoreError", "Conflict",
 	"Unknown", "Crash", "SecondInstance", "Takeover", "Probe", "Tabs", "Operator", "Wipe",
-	"Restore", "Slow",
+	"Restore", "Slow", "Collect",
 }
 
 // String names the kinds.

@@ -149,7 +149,8 @@ const stateNotFound = `{"error":"ClientStateNotFound"}`
 // judge checks an answer by what it promises, whether or not it will arrive.
 func (w *world) judge(r *request) {
 	if r.thief {
-		if !errors.Is(r.err, engine.ErrForbidden) && !temporary(r.err) {
+		gone := r.needsClient && w.oracle.space(r.space).head.dead[r.tab.Group()] // its id is free
+		if !errors.Is(r.err, engine.ErrForbidden) && !temporary(r.err) && !gone {
 			w.report(violated(Isolation, "request #%d of user %s for %s was answered %s, %v",
 				r.number, r.user, r.tab.Group(), r.answer, r.err))
 		}
@@ -176,7 +177,7 @@ func (w *world) judge(r *request) {
 // judgePush holds the server to its acknowledgement.
 func (w *world) judgePush(r *request, h *history) {
 	for _, m := range r.sent {
-		if h.head.lmids[m.ClientID] < m.ID {
+		if max(h.head.lmids[m.ClientID], h.head.gone[m.ClientID]) < m.ID {
 			w.report(violated(Durable, "push #%d is acknowledged, but lastMutationID of %s is %d, not %d",
 				r.number, m.ClientID, h.head.lmids[m.ClientID], m.ID))
 			return

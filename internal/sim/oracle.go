@@ -21,6 +21,10 @@ type version struct {
 	seq    int // counts all commits, and what else changes a space
 	state  entries
 	lmids  map[protocol.ClientID]int64
+	// dead are the groups of before the space was last deleted, and gone is what
+	// lmids was then; never changed.
+	dead map[protocol.ClientGroupID]bool
+	gone map[protocol.ClientID]int64
 }
 
 // history is what the oracle knows of a space.
@@ -48,6 +52,8 @@ type oracle struct {
 	issued  map[protocol.ClientID][]issued
 	groupOf map[protocol.ClientID]protocol.ClientGroupID
 	owners  map[protocol.ClientGroupID]owner
+	// taken are the clients whose id another group used when they were deleted.
+	taken   map[protocol.ClientID]bool
 	ops     map[string]*operation
 	seq     int
 	commits int
@@ -73,6 +79,7 @@ func newOracle() *oracle {
 		issued:  map[protocol.ClientID][]issued{},
 		groupOf: map[protocol.ClientID]protocol.ClientGroupID{},
 		owners:  map[protocol.ClientGroupID]owner{},
+		taken:   map[protocol.ClientID]bool{},
 		ops:     map[string]*operation{},
 	}
 }
@@ -126,7 +133,12 @@ func (o *oracle) committed(id protocol.SpaceID, c engine.Commit) *Violation {
 	before := h.head
 	v := &version{
 		number: c.Next.Version, epoch: c.Next.Epoch, seq: o.seq,
-		state: maps.Clone(before.state), lmids: maps.Clone(before.lmids),
+		state: maps.Clone(before.state), lmids: maps.Clone(before.lmids), dead: before.dead, gone: before.gone,
+	}
+	if c.Next.DeletedVersion > c.Prev.DeletedVersion {
+		h.lossy = true
+		v.dead, v.gone = maps.Clone(h.groups), before.lmids
+		v.lmids = map[protocol.ClientID]int64{}
 	}
 	if c.Next.Base > c.Prev.Base {
 		h.resets++
@@ -171,8 +183,14 @@ func (o *oracle) clients(id protocol.SpaceID, h *history, v *version, c engine.C
 		h.groups[g.ID] = true
 	}
 	for _, cl := range c.Clients {
-		if want := o.groupOf[cl.ID]; want != cl.GroupID || !h.groups[cl.GroupID] {
+		if v.dead[o.groupOf[cl.ID]] && v.lmids[cl.ID] == 0 && o.groupOf[cl.ID] != cl.GroupID {
+			o.taken[cl.ID] = true // the id of a client that is gone may be another's
+		}
+		if want := o.groupOf[cl.ID]; want != cl.GroupID && !o.taken[cl.ID] || !h.groups[cl.GroupID] {
 			return violated(Isolation, "client %s of group %s stored in group %s", cl.ID, want, cl.GroupID)
+		}
+		if v.dead[cl.GroupID] {
+			return violated(ExactlyOnce, "client %s of deleted group %s comes back to life", cl.ID, cl.GroupID)
 		}
 		if old := v.lmids[cl.ID]; cl.LastMutationID <= old {
 			return violated(LMIDMonotone, "client %s: %d after %d", cl.ID, cl.LastMutationID, old)
@@ -192,7 +210,11 @@ func (o *oracle) replay(before, v *version, state entries) *Violation {
 	if !strings.HasPrefix(log, old) {
 		return violated(ExactlyOnce, "log has lost tokens: %q after %q", log, old)
 	}
-	r := &rerun{oracle: o, state: state, lmids: maps.Clone(before.lmids), to: v.lmids}
+	lmids := maps.Clone(before.lmids)
+	if len(v.lmids) == 0 { // the space was deleted
+		clear(lmids)
+	}
+	r := &rerun{oracle: o, state: state, lmids: lmids, to: v.lmids}
 	for token := range strings.FieldsSeq(log[len(old):]) {
 		if violation := r.token(token); violation != nil {
 			return violation
@@ -342,13 +364,13 @@ func (o *oracle) view(space protocol.SpaceID, c *replica.Client) *Violation {
 		return violation
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.lmids)) {
-		if o.groupOf[id] == c.Group() && c.LastMutationIDs()[id] != v.lmids[id] {
+		if o.groupOf[id] == c.Group() && !o.taken[id] && c.LastMutationIDs()[id] != v.lmids[id] {
 			return violated(Prefix, "client %s at %d/%s knows lastMutationID %d of %s, want %d",
 				c.ID(), v.number, v.epoch, c.LastMutationIDs()[id], id, v.lmids[id])
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.LastMutationIDs())) {
-		if o.groupOf[id] != c.Group() {
+		if o.groupOf[id] != c.Group() && !o.taken[id] {
 			return violated(Isolation, "client %s is told of %s of group %s", c.ID(), id, o.groupOf[id])
 		}
 		if n := c.LastMutationIDs()[id]; n > v.lmids[id] && !h.lossy {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/protocol"
@@ -61,6 +62,9 @@ var errDead = fmt.Errorf("%w: instance is dead", engine.ErrUnavailable)
 
 // park waits for the scheduler, or for the end of the call's time.
 func (s *store) park(ctx context.Context, commit *late, key string) (verdict, error) {
+	if n, ok := ctx.Value(runKey{}).(int); ok {
+		key = fmt.Sprintf("%s #%d", key, n)
+	}
 	c := &call{
 		key: fmt.Sprintf("%d %s", s.instance, key), instance: s.instance,
 		commit: commit, verdict: make(chan verdict, 1),
@@ -177,6 +181,25 @@ func (s *store) Purge(ctx context.Context, space protocol.SpaceID) (int, error) 
 		return 0, engine.ErrUnavailable
 	}
 	return s.world.memory.Purge(ctx, space)
+}
+
+func (s *store) Expired(
+	ctx context.Context, space protocol.SpaceID, before time.Time, limit int,
+) (engine.Expired, error) {
+	v, err := s.park(ctx, nil, string(space)+" expired")
+	if err != nil {
+		return engine.Expired{}, err
+	}
+	if v != goOn {
+		return engine.Expired{}, engine.ErrUnavailable
+	}
+	return s.world.memory.Expired(ctx, space, before, limit)
+}
+
+func (s *store) Spaces(
+	ctx context.Context, after protocol.SpaceID, limit int,
+) ([]protocol.SpaceID, error) {
+	return s.world.memory.Spaces(ctx, after, limit)
 }
 
 func (s *store) Ping(ctx context.Context) error { return s.world.memory.Ping(ctx) }

@@ -29,6 +29,7 @@ func (w *world) troubles() []action {
 		{2, Probe, serving, w.probe},
 		{2, Tabs, w.hasTabs, w.tabsComeAndGo},
 		{2, Operator, serving, w.operator},
+		{2, Collect, serving, w.collect},
 		{1, Wipe, func() bool { return serving() && w.one(10) }, w.wipe},
 		{1, Restore, func() bool { return serving() && w.one(2) }, w.restore},
 	}
@@ -230,7 +231,7 @@ func (w *world) wipe() {
 	for _, id := range w.spaces {
 		w.oracle.wiped(id)
 	}
-	w.forget()
+	w.archive = nil
 	w.start()
 }
 
@@ -247,19 +248,6 @@ func (w *world) stop() {
 	w.late = nil
 }
 
-// forget reopens the tabs of which others know more than they do themselves. When the
-// store has lost a group, such a tab makes it again, and the others would see its
-// lastMutationID go back: nothing that a server keeps can tell (docs/design/simulation.md).
-func (w *world) forget() {
-	w.archive = nil
-	for _, t := range slices.Clone(w.tabs) {
-		knowsMore := func(u *tab) bool { return u.LastMutationIDs()[t.ID()] > t.Confirmed() }
-		if slices.ContainsFunc(w.tabs, knowsMore) {
-			w.reopen(t)
-		}
-	}
-}
-
 // restore makes a backup, or puts the last one back as an operator is told to: the
 // service is stopped, the store restored, and every space told so.
 func (w *world) restore() {
@@ -274,7 +262,7 @@ func (w *world) restore() {
 	for _, id := range w.spaces {
 		w.oracle.restored(id, w.backup.heads[id], w.backup.groups[id])
 	}
-	w.forget()
+	w.archive = nil
 	w.sleep(time.Millisecond)
 	w.start()
 	for _, id := range w.spaces {

@@ -42,19 +42,20 @@ type world struct {
 	clients   int // ever
 	keys      int
 
-	network  []*request // on their way
-	handled  []*request // being handled, and some that were
-	open     int        // how many are being handled
-	replies  []*request // on their way back
-	seen     []*request // pushes to be replayed
-	archive  []*tab     // states of the past
-	backup   *backup
-	healed   bool
-	step     int
-	result   Result
-	hash     hash.Hash64
-	requests int
-	writes   int // by operators
+	network     []*request // on their way
+	handled     []*request // being handled, and some that were
+	open        int        // how many are being handled
+	replies     []*request // on their way back
+	seen        []*request // pushes to be replayed
+	archive     []*tab     // states of the past
+	backup      *backup
+	healed      bool
+	step        int
+	result      Result
+	hash        hash.Hash64
+	requests    int
+	writes      int // by operators
+	collections int
 
 	// mu guards all of it. The scheduler holds it but while it waits.
 	mu       sync.Mutex

@@ -5,12 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/replifire/replifire/internal/emulator"
+	"github.com/replifire/replifire/internal/signals"
 )
 
 // bench is one run of everything.
@@ -28,11 +27,9 @@ type bench struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(signals.Context()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1) //nolint:gocritic // there is nothing left to stop
+		os.Exit(1)
 	}
 }
 

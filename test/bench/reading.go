@@ -25,8 +25,7 @@ import (
 
 // unlimited lets one address do what many clients would.
 var unlimited = []string{
-	"REPLIFIRE_MAX_STREAMS=20000", "REPLIFIRE_MAX_STREAMS_PER_ADDRESS=20000",
-	"REPLIFIRE_RATE_PER_ADDRESS=0", "REPLIFIRE_MAX_STREAMS_PER_PRINCIPAL=20000",
+	"REPLIFIRE_MAX_STREAMS=20000",
 }
 
 const pullURL = "/api/replicache/pull?space=s0"

@@ -14,12 +14,18 @@ import {until} from './wait.js';
  * @typedef {Replicache<typeof mutators>} Rep
  * @typedef {{id: number, name: string, reason: string}} Rejection
  *
+ * What shows who the user is.
+ * @typedef {object} Auth
+ * @property {() => string} current the Authorization header's value at hand
+ * @property {() => Promise<string | undefined>} renew a new one, if there is one to be had
+ *
  * @typedef {object} ClientOptions
  * @property {string} name names the local store; equal names are tabs of one browser
  * @property {string} url of the server or of a proxy before it
  * @property {string} space
  * @property {import('./random.js').Random} random
  * @property {string} [schemaVersion]
+ * @property {Auth} [auth] nothing is shown without
  * @property {boolean} [pokes] whether it listens to pokes; default true
  */
 
@@ -31,6 +37,17 @@ const complaint =
   /Invalid puller result|ignoring client view|did not change, but|Inconsistent mutation ID/;
 
 const keptLogLines = 20;
+
+/**
+ * A page that reloads does not ask whether its client could be closed well: one that is at
+ * work on its store at that moment cannot, and says Closed.
+ * @param {unknown} err
+ */
+function ifClosed(err) {
+  if (!(err instanceof Error) || err.message !== 'Closed') {
+    throw err;
+  }
+}
 
 // A Replicache instance listens to its own AbortSignal in more places than Node
 // takes for normal.
@@ -44,6 +61,7 @@ export class Client {
   #pokes;
   /** @type {Promise<void>} */
   #reloading = Promise.resolve();
+  #closing = false;
   /** How often the client asked the page to reload. */
   reloads = 0;
   /** @type {UpdateNeededReason[]} */
@@ -120,8 +138,9 @@ export class Client {
   }
 
   async close() {
-    await this.#reloading;
+    this.#closing = true;
     await this.#pokes?.close();
+    await this.#reloading;
     await this.#rep.close();
   }
 
@@ -139,7 +158,7 @@ export class Client {
 
   /** @returns {Rep} */
   #open() {
-    const {name, url, space, schemaVersion} = this.#options;
+    const {name, url, space, schemaVersion, auth} = this.#options;
     const rep = new Replicache({
       name,
       mutators,
@@ -149,27 +168,38 @@ export class Client {
       pullInterval: null,
       requestOptions: {minDelayMs: 30, maxDelayMs: 1000},
       ...(schemaVersion === undefined ? {} : {schemaVersion}),
+      ...(auth ? {auth: auth.current()} : {}),
       logSinks: [{log: (level, _, ...args) => this.#noteLog(level, args)}],
     });
-    rep.onClientStateNotFound = () => this.#reload();
+    rep.onClientStateNotFound = () => this.#reload(rep);
     rep.onUpdateNeeded = reason => this.updatesNeeded.push(reason);
+    if (auth) {
+      rep.getAuth = () => auth.renew();
+    }
     rep.puller = this.#watchPulls(rep.puller);
     return rep;
   }
 
   #listen() {
-    const {url, space, random} = this.#options;
+    const {url, space, random, auth} = this.#options;
     const onPoke = () => {
       this.#rep.pull().catch(err => this.#noteLog('pull', [err]));
     };
-    return new PokeStream(routeURL(url, 'poke', space), onPoke, random);
+    return new PokeStream(routeURL(url, 'poke', space), onPoke, random, auth);
   }
 
-  /** What the client's default, location.reload(), comes to. */
-  #reload() {
-    this.reloads++;
+  /**
+   * What the client's default, location.reload(), comes to: once for a page, however many
+   * of its pulls and pushes are answered that way.
+   * @param {Rep} rep
+   */
+  #reload(rep) {
     this.#reloading = this.#reloading.then(async () => {
-      await this.#rep.close();
+      if (rep !== this.#rep || this.#closing) {
+        return;
+      }
+      this.reloads++;
+      await rep.close().catch(ifClosed);
       this.#rep = this.#open();
     });
   }

@@ -1,7 +1,7 @@
 // The Firestore emulator: found, started, wiped.
 
 import {existsSync, realpathSync} from 'node:fs';
-import {delimiter, dirname, join} from 'node:path';
+import {basename, delimiter, dirname, join} from 'node:path';
 import {homedir} from 'node:os';
 import {Child, freePort} from './process.js';
 import {until} from './wait.js';
@@ -12,9 +12,10 @@ const mainClass = 'com.google.cloud.datastore.emulator.firestore.CloudFirestore'
 /**
  * Starts an emulator on a free port and waits until it answers. Java is started
  * directly: gcloud would leave it running behind itself.
+ * @param {string} [metadata] of an export to begin with
  * @returns {Promise<{host: string, stop: () => Promise<void>}>}
  */
-export async function startEmulator() {
+export async function startEmulator(metadata) {
   const path = findJar();
   const java = findProgram('java');
   if (!path || !java) {
@@ -28,6 +29,7 @@ export async function startEmulator() {
     '-Xmx1g', // else it takes a quarter of the machine
     ...['-cp', path, mainClass, 'start'],
     ...['--host', '127.0.0.1', '--port', String(port), '--database-mode=firestore-native'],
+    ...(metadata ? [`--import-data=${metadata}`] : []),
   ]);
   const host = `127.0.0.1:${port}`;
   await until(`the emulator answers on ${host}`, async () => {
@@ -42,6 +44,29 @@ export async function startEmulator() {
       await child.end('SIGTERM');
     },
   };
+}
+
+/**
+ * Writes all documents of a project, as `gcloud firestore export` does.
+ * @param {string} host
+ * @param {string} project
+ * @param {string} folder that does not exist yet
+ * @returns {Promise<string>} the path of the metadata
+ */
+export async function exportTo(host, project, folder) {
+  const answer = await fetch(`http://${host}/emulator/v1/projects/${project}:export`, {
+    method: 'POST',
+    headers: {'Content-Type': 'application/json'},
+    body: JSON.stringify({
+      database: `projects/${project}/databases/(default)`,
+      export_directory: dirname(folder),
+      export_name: basename(folder),
+    }),
+  });
+  if (!answer.ok) {
+    throw new Error(`exporting from the emulator: ${answer.status} ${await answer.text()}`);
+  }
+  return join(folder, `${basename(folder)}.overall_export_metadata`);
 }
 
 /**

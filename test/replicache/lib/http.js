@@ -6,6 +6,7 @@ export const paths = {
   push: '/api/replicache/push',
   pull: '/api/replicache/pull',
   poke: '/api/replicache/poke',
+  'poke-ticket': '/api/replicache/poke-ticket',
   init: '/api/init',
 };
 
@@ -22,12 +23,13 @@ export function routeURL(base, route, space) {
  * Posts JSON and returns what came back, whatever the status.
  * @param {string} url
  * @param {unknown} body
+ * @param {string} [authorization] the header's value
  * @returns {Promise<{status: number, text: string, json: any}>}
  */
-export async function post(url, body) {
+export async function post(url, body, authorization) {
   const answer = await fetch(url, {
     method: 'POST',
-    headers: {'content-type': 'application/json'},
+    headers: {'content-type': 'application/json', ...(authorization ? {authorization} : {})},
     body: JSON.stringify(body),
     redirect: 'error',
   });
@@ -45,16 +47,18 @@ export async function post(url, body) {
  * Pulls and expects success.
  * @param {string} base
  * @param {string} space
- * @param {{clientGroupID?: string, cookie?: unknown}} [request]
+ * @param {{clientGroupID?: string, cookie?: unknown, authorization?: string}} [request]
  */
 export async function pull(base, space, request = {}) {
-  const {status, text, json} = await post(routeURL(base, 'pull', space), {
+  const body = {
     pullVersion: 1,
     profileID: 'p-by-hand',
     clientGroupID: request.clientGroupID ?? 'group-by-hand',
     cookie: request.cookie ?? null,
     schemaVersion: '',
-  });
+  };
+  const url = routeURL(base, 'pull', space);
+  const {status, text, json} = await post(url, body, request.authorization);
   assert.equal(status, 200, `the pull's answer is ${text}`);
   return json;
 }

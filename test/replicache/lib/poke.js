@@ -5,6 +5,7 @@ import {sleep} from './wait.js';
 
 const shortestPause = 10; // milliseconds before it connects again
 const longestPause = 150;
+const refusedPause = 1000; // when there is no better token
 
 /** @typedef {{version: number}} Poke */
 
@@ -12,6 +13,7 @@ export class PokeStream {
   #url;
   #onPoke;
   #random;
+  #auth;
   #closing = false;
   #connection = new AbortController();
   #loop;
@@ -26,11 +28,13 @@ export class PokeStream {
    * @param {string} url
    * @param {(poke: Poke) => void} onPoke
    * @param {import('./random.js').Random} random
+   * @param {import('./client.js').Auth} [auth]
    */
-  constructor(url, onPoke, random) {
+  constructor(url, onPoke, random, auth) {
     this.#url = url;
     this.#onPoke = onPoke;
     this.#random = random;
+    this.#auth = auth;
     this.#loop = this.#run();
   }
 
@@ -59,7 +63,14 @@ export class PokeStream {
 
   /** @param {AbortSignal} signal */
   async #read(signal) {
-    const answer = await fetch(this.#url, {signal, headers: {accept: 'text/event-stream'}});
+    const headers = {
+      accept: 'text/event-stream',
+      ...(this.#auth ? {authorization: this.#auth.current()} : {}),
+    };
+    const answer = await fetch(this.#url, {signal, headers});
+    if (answer.status === 401 && this.#auth && !(await this.#auth.renew())) {
+      await sleep(refusedPause, undefined, {signal});
+    }
     const type = answer.headers.get('content-type') ?? '';
     if (answer.status !== 200 || !type.startsWith('text/event-stream') || !answer.body) {
       throw new Error(`poke stream: ${answer.status} ${type} ${await answer.text()}`);

@@ -10,7 +10,7 @@ const keptOutput = 40_000; // characters; the tail says why it died
 const alarm = /panic|DATA RACE|level=ERROR|"severity":"ERROR"/;
 
 /** What would change the program under test, were it inherited. */
-const ours = /^(REPLIFIRE_|FIRESTORE_|GOOGLE_CLOUD_|K_SERVICE$|PORT$)/;
+const ours = /^(REPLIFIRE_|FIRESTORE_|FIREBASE_|GOOGLE_CLOUD_|K_SERVICE$|PORT$)/;
 
 /** @type {NodeJS.ProcessEnv} */
 const inherited = Object.fromEntries(

@@ -63,6 +63,12 @@ export class World {
   space = space;
 
   /**
+   * Who the checks of this world are, and clients for which nothing else is said.
+   * @type {import('./client.js').Auth | undefined}
+   */
+  auth;
+
+  /**
    * @param {Store} store
    * @param {(line: string) => void} say prints a line
    */
@@ -70,6 +76,11 @@ export class World {
     this.#store = store;
     this.say = say;
     this.project = `replicache-${process.pid}-${Date.now() % 1e6}-${worlds++}`;
+  }
+
+  /** The servers that were started, in order. */
+  get servers() {
+    return this.#servers;
   }
 
   /** The environment of a server or command of this world. */
@@ -108,6 +119,7 @@ export class World {
       url: server.url,
       space,
       random: this.random.fork(),
+      ...(this.auth ? {auth: this.auth} : {}),
       ...options,
     });
     this.#clients.push(client);
@@ -122,9 +134,9 @@ export class World {
    * @param {number} [timeout]
    */
   async converged(server, clients, timeout) {
-    await until('all clients show what the server has', () => behind(server, clients), timeout);
+    await until('all clients show what the server has', () => behind(server, clients, this.auth), timeout);
     const fresh = this.client(server);
-    await until('a fresh client does too', () => behind(server, [fresh]), timeout);
+    await until('a fresh client does too', () => behind(server, [fresh], this.auth), timeout);
     const view = await fresh.view();
     for (const client of clients) {
       assert.equal(viewDiff(await client.view(), view), '', `${client.name} and a fresh client`);
@@ -169,15 +181,17 @@ export class World {
  * Says which clients do not show what the server has, or returns true.
  * @param {{url: string}} server
  * @param {Client[]} clients
+ * @param {import('./client.js').Auth} [auth]
  */
-async function behind(server, clients) {
+async function behind(server, clients, auth) {
   for (const client of clients) {
     const pending = await client.pending();
     if (pending > 0) {
       return `${client.name} has ${pending} pending mutations`;
     }
   }
-  const {patch} = await pull(server.url, space);
+  const authorization = await auth?.renew();
+  const {patch} = await pull(server.url, space, authorization ? {authorization} : {});
   const want = applyPatch(patch);
   for (const client of clients) {
     const diff = viewDiff(await client.view(), want);

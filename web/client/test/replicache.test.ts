@@ -106,10 +106,15 @@ test('a server that dies and comes back empty: everything heals by itself', serv
   await until('bob sees it', () => bob.contents() === 'one');
   // What is pending would be sent to the new server, rightly.
   await until('it is acknowledged', ada.settled);
+  let startsAfresh = false; // as her page does, by reloading
+  ada.rep.onClientStateNotFound = () => {
+    startsAfresh = true;
+  };
   await server.kill();
   await until('both know', () => [ada, bob].every(({sync}) => sync.status === 'offline'));
   await server.start();
   await until('both are live', () => [ada, bob].every(({sync}) => sync.status === 'live'));
-  await until('both see the empty space', () => ada.contents() === '' && bob.contents() === '');
+  await until('who only reads sees the empty space', () => bob.contents() === '');
+  await until('who has written is told to start afresh', () => startsAfresh);
   assert.deepEqual(ada.statuses, ['live', 'connecting', 'offline', 'live']);
 });

@@ -16,13 +16,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/replifire/replifire/internal/emulator"
 	"github.com/replifire/replifire/internal/emulator/emulatortest"
+	"github.com/replifire/replifire/internal/signals"
 )
 
 const (
@@ -33,8 +33,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx := signals.Context()
 	code, err := run(ctx, os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "with-emulator:", err)

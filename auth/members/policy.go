@@ -1,0 +1,202 @@
+package members
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/protocol"
+)
+
+// Defaults of Options.
+const (
+	// DefaultRoleLife is within the 10 s after which a change of members counts on
+	// every instance.
+	DefaultRoleLife = 5 * time.Second
+	// DefaultMaxRoles are at the worst, all ids of the greatest length, 40 MB.
+	DefaultMaxRoles = 20_000
+	// DefaultReadTimeout bounds one read of a role.
+	DefaultReadTimeout = 4 * time.Second
+)
+
+// Options are those of New. Zero fields are the defaults.
+type Options struct {
+	// MaxSpaces is how many spaces one user may create in all; 0: any number.
+	MaxSpaces int
+	// RoleLife is how long a role that was read is believed, counted from the
+	// beginning of the read.
+	RoleLife time.Duration
+	// MaxRoles bounds the roles remembered. Those not asked for go first.
+	MaxRoles int
+	// ReadTimeout bounds one read of the directory.
+	ReadTimeout time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	o.RoleLife = cmp.Or(o.RoleLife, DefaultRoleLife)
+	o.MaxRoles = cmp.Or(o.MaxRoles, DefaultMaxRoles)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, DefaultReadTimeout)
+	return o
+}
+
+// Policy lets the members of a space use it, by their roles in a Directory. What is
+// changed through the Policy counts at once in this process, what others change
+// within Options.RoleLife.
+//
+// Many who ask for one role at once share one read, and wait for it also when their
+// context ends, up to Options.ReadTimeout. Make it with New; it starts no goroutines
+// and needs no closing. Its methods are safe for concurrent use.
+type Policy struct {
+	directory Directory
+	opts      Options
+	reads     singleflight.Group
+
+	mu    sync.Mutex
+	roles *simplelru.LRU[membership, believed] // guarded by mu
+	// changes counts those made here: a read begun before one is not remembered.
+	changes uint64 // guarded by mu
+}
+
+var _ auth.Policy = (*Policy)(nil)
+
+// membership names a role: whose, and where.
+type membership struct {
+	space protocol.SpaceID
+	user  string
+}
+
+// flight is the membership as one string, which no other membership has.
+func (m membership) flight() string {
+	return strconv.Itoa(len(m.space)) + ":" + string(m.space) + m.user
+}
+
+// believed is a role, and until when.
+type believed struct {
+	role  Role
+	until time.Time
+}
+
+// New makes the policy of a directory. It panics if an option is negative.
+func New(d Directory, o Options) *Policy {
+	o = o.withDefaults()
+	roles, err := simplelru.NewLRU[membership, believed](o.MaxRoles, nil)
+	if err != nil || min(o.RoleLife, o.ReadTimeout) < 0 || o.MaxSpaces < 0 {
+		panic(fmt.Sprintf("members: an option is negative: %+v", o))
+	}
+	return &Policy{directory: d, opts: o, roles: roles}
+}
+
+// Allow looks at the principal's role. It fails with auth.ErrForbidden, or with the
+// directory's error where that does not answer and the role is not remembered.
+func (p *Policy) Allow(
+	ctx context.Context, who auth.Principal, space protocol.SpaceID, a auth.Action,
+) error {
+	role, err := p.Role(ctx, space, who.UserID)
+	if err != nil {
+		return err
+	}
+	if !role.Allows(a) {
+		return fmt.Errorf("role %q does not give the right to %v: %w", role, a, auth.ErrForbidden)
+	}
+	return nil
+}
+
+// Role is the remembered role, or the directory's. Of an id that no member can have
+// it is "".
+func (p *Policy) Role(ctx context.Context, space protocol.SpaceID, user string) (Role, error) {
+	if invalid := protocol.CheckID(user); invalid != nil {
+		return "", nil //nolint:nilerr // that is the answer
+	}
+	key := membership{space, user}
+	if role, ok := p.remembered(key); ok {
+		return role, nil
+	}
+	// Whoever is the first reads for all, and all wait: it takes ReadTimeout at most.
+	read, err, _ := p.reads.Do(key.flight(), func() (any, error) { return p.read(ctx, key) })
+	role, _ := read.(Role)
+	return role, err
+}
+
+func (p *Policy) remembered(key membership) (Role, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b, ok := p.roles.Get(key)
+	return b.role, ok && time.Now().Before(b.until)
+}
+
+// read asks the directory. Others wait for it too, so the end of the request that
+// began it does not end it.
+func (p *Policy) read(ctx context.Context, key membership) (Role, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.opts.ReadTimeout)
+	defer cancel()
+	p.mu.Lock()
+	changes := p.changes
+	p.mu.Unlock()
+	until := time.Now().Add(p.opts.RoleLife)
+	role, err := p.directory.Role(ctx, key.space, key.user)
+	if err != nil {
+		return "", fmt.Errorf("reading a role: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.changes == changes {
+		p.roles.Add(key, believed{role, until})
+	}
+	return role, nil
+}
+
+// List is the directory's.
+func (p *Policy) List(
+	ctx context.Context, space protocol.SpaceID, after string, limit int,
+) ([]Member, error) {
+	return p.directory.List(ctx, space, after, limit)
+}
+
+// Put is the directory's, and counts at once.
+func (p *Policy) Put(ctx context.Context, space protocol.SpaceID, m Member) error {
+	defer p.forget(membership{space, m.UserID})
+	return p.directory.Put(ctx, space, m)
+}
+
+// Delete is the directory's, and counts at once.
+func (p *Policy) Delete(ctx context.Context, space protocol.SpaceID, user string) error {
+	defer p.forget(membership{space, user})
+	return p.directory.Delete(ctx, space, user)
+}
+
+// Create makes a principal who is signed in the first owner of a space that has
+// neither members nor data, within Options.MaxSpaces; it counts at once. It fails
+// with auth.ErrForbidden if the space exists, as everything else that a stranger
+// tries there does, and with ErrTooManySpaces whether or not it exists.
+func (p *Policy) Create(ctx context.Context, who auth.Principal, space protocol.SpaceID) error {
+	if err := protocol.CheckID(who.UserID); err != nil {
+		return fmt.Errorf("user id %w: %w", err, auth.ErrForbidden)
+	}
+	defer p.forget(membership{space, who.UserID})
+	err := p.directory.Create(ctx, space, who.UserID, p.opts.MaxSpaces)
+	if errors.Is(err, ErrExists) {
+		return fmt.Errorf("%w: %w", auth.ErrForbidden, err)
+	}
+	return err
+}
+
+// MaxSpaces is Options.MaxSpaces.
+func (p *Policy) MaxSpaces() int { return p.opts.MaxSpaces }
+
+// forget has the next question read again, also when the change failed: it may
+// have been made all the same.
+func (p *Policy) forget(key membership) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.changes++
+	p.roles.Remove(key)
+	p.reads.Forget(key.flight())
+}

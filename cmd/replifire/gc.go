@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/mutate"
+	"github.com/replifire/replifire/protocol"
+	"github.com/replifire/replifire/server"
+)
+
+// gcCommand collects what nobody needs any more.
+type gcCommand struct {
+	server.FirestoreSettings `embed:""`
+	Spaces                   []protocol.SpaceID `arg:"" optional:"" help:"The spaces; all of them if none is named."`
+	Retention                time.Duration      `default:"720h" help:"How long a deletion is remembered: a client that was away for longer loads everything anew."`
+	DryRun                   bool               `help:"Only say how many deletions are past their time."`
+}
+
+// Help is shown above the flags.
+func (gcCommand) Help() string {
+	return `Forgets deletions that are older than the retention, and deletes from storage
+what nobody can see any more: those, and what resets and deleted spaces have left.
+It may run while the service does, be interrupted and be run again. Nothing to
+collect in a space costs two or three reads.`
+}
+
+// Run collects in space after space and prints what it did in each where there was
+// something to do. Trouble with one space does not keep it from the others.
+func (c *gcCommand) Run(p *program) error {
+	if c.Retention < 0 {
+		return errors.New("--retention must not be negative")
+	}
+	for _, id := range c.Spaces {
+		if err := protocol.CheckID(id); err != nil {
+			return fmt.Errorf("space %w", err)
+		}
+	}
+	store, err := c.Open(p.ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }() // nothing is written on close
+	log := slog.New(slog.NewTextHandler(p.stderr, nil))
+	e := engine.New(store, mutate.NewRegistry(), engine.Options{Logger: log})
+	return errors.Join(c.collect(p, e), e.Close(p.ctx))
+}
+
+// progressEvery is how often a long run says where it is.
+const progressEvery = 10 * time.Second
+
+// collect goes through the spaces.
+func (c *gcCommand) collect(p *program, e *engine.Engine) error {
+	var total engine.Collected
+	spaces, failed, told := 0, 0, time.Now()
+	before := time.Now().Add(-c.Retention)
+	for id, err := range c.spaces(p, e) {
+		if err != nil {
+			return fmt.Errorf("listing the spaces was cut short after %d: %w", spaces, err)
+		}
+		done, err := c.one(p, e, id, before)
+		if p.ctx.Err() != nil {
+			return fmt.Errorf("gc was cut short in space %q, run it again: %w", id, p.ctx.Err())
+		}
+		if err != nil {
+			failed++
+			fmt.Fprintf(p.stderr, "space %q: %v\n", id, err)
+		}
+		spaces++
+		total.Tombstones += done.Tombstones
+		total.Deleted += done.Deleted
+		if time.Since(told) > progressEvery {
+			told = time.Now()
+			fmt.Fprintf(p.stderr, "%d spaces so far, now at %q\n", spaces, id)
+		}
+	}
+	fmt.Fprintf(p.stdout, "%d spaces: %s\n", spaces, c.summary(total))
+	if failed > 0 {
+		return fmt.Errorf("gc failed in %d of %d spaces", failed, spaces)
+	}
+	return nil
+}
+
+// spaces are those to collect in.
+func (c *gcCommand) spaces(p *program, e *engine.Engine) iter.Seq2[protocol.SpaceID, error] {
+	if len(c.Spaces) == 0 {
+		return e.Spaces(p.ctx, "")
+	}
+	return func(yield func(protocol.SpaceID, error) bool) {
+		for _, id := range c.Spaces {
+			if !yield(id, nil) {
+				return
+			}
+		}
+	}
+}
+
+// one collects in a space, or only looks.
+func (c *gcCommand) one(
+	p *program, e *engine.Engine, id protocol.SpaceID, before time.Time,
+) (done engine.Collected, err error) {
+	if c.DryRun {
+		done.Tombstones, err = e.Expired(p.ctx, id, before)
+	} else {
+		done, err = e.Collect(p.ctx, id, before)
+	}
+	if done != (engine.Collected{}) {
+		fmt.Fprintf(p.stdout, "space %q: %s\n", id, c.summary(done))
+	}
+	return done, err
+}
+
+func (c *gcCommand) summary(done engine.Collected) string {
+	if c.DryRun {
+		return fmt.Sprintf("%d deletions past their time", done.Tombstones)
+	}
+	return fmt.Sprintf("%d deletions forgotten, %d documents deleted", done.Tombstones, done.Deleted)
+}
+
+// deleteCommand deletes a space.
+type deleteCommand struct {
+	spaceCommand `embed:""`
+	Yes          bool `help:"Yes, delete it: there is no way back." required:""`
+}
+
+// Help is shown above the flags.
+func (deleteCommand) Help() string {
+	return `Deletes the space in one commit, then what was stored in it. Clients that had it
+start afresh, and what they have not pushed yet is lost. What stays is a mark that
+the space was deleted, and who owned its client groups. When it is interrupted, run
+it again; gc finishes it too.`
+}
+
+// Run deletes the space.
+func (c *deleteCommand) Run(p *program) error { return c.operate(p, (*engine.Engine).Delete) }

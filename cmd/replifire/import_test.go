@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/replifire/replifire/engine"
+)
+
+func TestImport(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	env := d.environment()
+	dir := t.TempDir()
+	for _, name := range []string{"s.jsonl", "s.jsonl.gz"} {
+		file := filepath.Join(dir, name)
+		if code, _, stderr := execute(t.Context(), env, "export", "s", "-o", file); code != 0 {
+			t.Fatalf("export exits with %d, prints %q", code, stderr)
+		}
+		code, _, stderr := execute(t.Context(), env, "import", "s", file)
+		if code != 1 || !strings.Contains(stderr, "not empty: --replace") {
+			t.Errorf("import over a space exits with %d, prints %q", code, stderr)
+		}
+		code, stdout, stderr := execute(t.Context(), env, "import", "s", file, "--replace")
+		if code != 0 || !strings.Contains(stdout, "imported 2 entries, 0 clients") {
+			t.Errorf("import exits with %d, prints %q, %q", code, stdout, stderr)
+		}
+		code, stdout, stderr = execute(t.Context(), env, "import", "copy"+name, file)
+		if code != 0 || !strings.Contains(stdout, `its clients are those of space "s"`) {
+			t.Errorf("import into another space exits with %d, prints %q, %q", code, stdout, stderr)
+		}
+		for _, space := range []string{"s", "copy" + name} {
+			code, stdout, _ = execute(t.Context(), env, "fsck", space)
+			if code != 0 || !strings.Contains(stdout, "2 entries, 0 tombstones") {
+				t.Errorf("fsck of %s exits with %d, prints %q", space, code, stdout)
+			}
+		}
+	}
+}
+
+// TestImportOfWhatIsNone changes nothing.
+func TestImportOfWhatIsNone(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	_, whole, _ := execute(t.Context(), d.environment(), "export", "s")
+	for name, text := range map[string]string{
+		"cut short": whole[:len(whole)-9], "changed": strings.Replace(whole, `"value":1`, `"value":9`, 1), "empty": "",
+		"half a gzip": "\x1f\x8b\x08",
+	} {
+		file := filepath.Join(t.TempDir(), "f")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, _, stderr := execute(t.Context(), d.environment(), "import", "s", file, "--replace")
+		if code != 1 || !strings.Contains(stderr, "nothing was imported") {
+			t.Errorf("%s: import exits with %d, prints %q", name, code, stderr)
+		}
+	}
+	code, _, stderr := execute(t.Context(), d.environment(), "import", "s", filepath.Join(t.TempDir(), "none"))
+	if code != 1 || !strings.Contains(stderr, "none") {
+		t.Errorf("import of no file exits with %d, prints %q", code, stderr)
+	}
+	code, stdout, _ := execute(t.Context(), d.environment(), "fsck", "s")
+	if code != 0 || !strings.Contains(stdout, "version 1, 2 entries") {
+		t.Errorf("afterwards fsck exits with %d, prints %q", code, stdout)
+	}
+}
+
+// TestImportFromStandardInput goes on where one was broken off, which fsck tells.
+func TestImportFromStandardInput(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	_, whole, _ := execute(t.Context(), d.environment(), "export", "s")
+	_, sum, _ := strings.Cut(whole, `"sha256":"`)
+	d.change(t, func(c *engine.Commit) {
+		c.Next.Base, c.Next.Floor = c.Next.Version, c.Next.Version
+		c.Next.Importing, c.Next.Epoch = strings.TrimRight(sum, "\"}\n"), "half"
+	})
+	code, stdout, _ := execute(t.Context(), d.environment(), "fsck", "s")
+	if code != 0 || !strings.Contains(stdout, "an import is not finished") {
+		t.Errorf("fsck exits with %d, prints %q", code, stdout)
+	}
+	var out, errs bytes.Buffer
+	p := &program{ctx: t.Context(), stdin: strings.NewReader(whole), stdout: &out, stderr: &errs}
+	c := &importCommand{spaceCommand: spaceCommand{FirestoreSettings: d.FirestoreSettings, Space: "s"}, File: stdio}
+	if err := c.Run(p); err != nil || !strings.Contains(out.String(), "going on where") {
+		t.Errorf("import prints %q, %q, error %v", &out, &errs, err)
+	}
+	code, stdout, _ = execute(t.Context(), d.environment(), "fsck", "s")
+	if code != 0 || !strings.Contains(stdout, "2 entries") || strings.Contains(stdout, "not finished") {
+		t.Errorf("afterwards fsck exits with %d, prints %q", code, stdout)
+	}
+}

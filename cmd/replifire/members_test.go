@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/replifire/replifire/auth/members"
+)
+
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	for _, step := range []struct {
+		args           string
+		code           int
+		stdout, stderr string // all of it; in it
+	}{
+		{"list s", 0, "", ""},
+		{"set s olga --role=owner", 0, `"olga" has the role owner in space "s"` + "\n", ""},
+		{"set s bob --role=reader", 0, `"bob" has the role reader in space "s"` + "\n", ""},
+		{"set s bob --role=writer", 0, `"bob" has the role writer in space "s"` + "\n", ""},
+		{"set s a/b\x1b[2J --role=reader", 0, `"a/b\x1b[2J" has the role reader in space "s"` + "\n", ""},
+		{"list s", 0, "reader  \"a/b\\x1b[2J\"\nwriter  bob\nowner   olga\n", ""},
+		{"list t", 0, "", ""},
+		{"set s olga --role=writer", 1, "", "space would have no owner"},
+		{"remove s olga", 1, "", "space would have no owner"},
+		{"remove s a/b\x1b[2J", 0, `"a/b\x1b[2J" is no member of space "s"` + "\n", ""},
+		{"remove s nobody", 0, `"nobody" is no member of space "s"` + "\n", ""},
+		{"list s --json", 0, `{"userID":"bob","role":"writer"}` + "\n" + `{"userID":"olga","role":"owner"}` + "\n", ""},
+	} {
+		args := append([]string{"members"}, strings.Fields(step.args)...)
+		code, stdout, stderr := execute(t.Context(), d.environment(), args...)
+		if code != step.code || stdout != step.stdout || !strings.Contains(stderr, step.stderr) ||
+			(step.stderr == "") != (stderr == "") {
+			t.Errorf("members %q exits with %d, prints %q, %q, want %+v", step.args, code, stdout, stderr, step)
+		}
+	}
+}
+
+// TestMembersListsAll: also what does not fit into one page.
+func TestMembersListsAll(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	store, err := d.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	const all = membersPage + 1
+	for i := range all {
+		m := members.Member{UserID: fmt.Sprintf("user%04d", i), Role: members.Owner}
+		if err := store.Members().Put(t.Context(), "s", m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := execute(t.Context(), d.environment(), "members", "list", "s")
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	if code != 0 || stderr != "" || len(lines) != all || lines[all-1] != "owner   user0100" {
+		t.Errorf("list exits with %d, %q; %d lines, want %d", code, stderr, len(lines), all)
+	}
+}
+
+func TestMembersWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	env := environment("GOOGLE_CLOUD_PROJECT=p", "FIRESTORE_EMULATOR_HOST=127.0.0.1:1")
+	for _, args := range [][]string{
+		{"members", "list", "s"}, {"members", "set", "s", "ann", "--role=owner"}, {"members", "remove", "s", "ann"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // the store tries for longer
+		code, stdout, stderr := execute(ctx, env, args...)
+		cancel()
+		if code != 1 || stdout != "" || !strings.Contains(stderr, "replifire: ") {
+			t.Errorf("%q exits with %d, prints %q, %q", args, code, stdout, stderr)
+		}
+	}
+}

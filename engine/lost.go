@@ -1,0 +1,56 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"strconv"
+	"strings"
+
+	"github.com/replifire/replifire/protocol"
+)
+
+// lostState reports whether the group may have seen lastMutationIDs that the
+// space has lost: it would reject every answer, so it must come back as a new one.
+func (p *pull) lostState() bool {
+	c, head := p.req.Cookie, p.head
+	if p.wasAnother() {
+		return true
+	}
+	if !c.Ours || !p.known {
+		return false
+	}
+	if c.Epoch == head.Epoch {
+		return c.Version > head.Version
+	}
+	return !head.RestoredAt.IsZero() && p.group.CreatedAt.Before(head.RestoredAt)
+}
+
+// wasAnother reports whether the cookie was given to this group when it was known, and
+// it is not known any more or was made again since.
+func (p *pull) wasAnother() bool {
+	mark := p.req.Cookie.Group
+	ours := strings.HasPrefix(mark, groupMark(p.req.ClientGroupID))
+	return ours && (!p.known || mark != p.group.mark())
+}
+
+// groupMark is how the mark of a group begins: 40 bits, since a collision only makes a
+// client start afresh.
+func groupMark(id protocol.ClientGroupID) string {
+	sum := sha256.Sum256([]byte(id))
+	return base32.StdEncoding.EncodeToString(sum[:5]) + "."
+}
+
+// mark tells a group from all others, and from one of the same id that was made in
+// another history of the space.
+func (g ClientGroup) mark() string {
+	return groupMark(g.ID) + strconv.FormatInt(g.CreatedAt.UnixMicro(), 36)
+}
+
+// of marks a cookie as that of the group, if there is one: a group that nobody has
+// pushed for has nothing to lose.
+func (p *pull) of(cookie protocol.Cookie) protocol.Cookie {
+	if !p.known {
+		return cookie
+	}
+	return cookie.Of(p.group.mark())
+}

@@ -1,0 +1,137 @@
+package handlers
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/replifire/replifire/limit"
+)
+
+// DefaultMaxBodyBytes holds the backlog of a long time offline: 3,000 mutations were
+// 340 KB (protocol.md §1.2).
+const DefaultMaxBodyBytes = 8 << 20
+
+// maxBuckets bounds the users, and the addresses, whose rates are remembered: some 20
+// MB for each of the two.
+const maxBuckets = 100_000
+
+// Limits are how much callers may ask for. A limit of 0 is none, but for
+// MaxBodyBytes, which has a default. Whoever goes beyond one is refused in words that
+// say what it is, and nothing is changed.
+type Limits struct {
+	// MaxBodyBytes bounds the body of a request, beyond it 413.
+	MaxBodyBytes int64
+	// MaxBodiesBytes bounds the bodies of all requests under way together, beyond it
+	// 429. It MUST NOT be less than MaxBodyBytes.
+	MaxBodiesBytes int64
+	// MaxMutations bounds those of a push, beyond it 413.
+	MaxMutations int
+	// MaxResponseBytes bounds the answer to a pull before it is compressed. The answer
+	// that turns out to be larger is cut off; later ones are refused with 413.
+	MaxResponseBytes int64
+	// MaxUserStreams bounds the poke streams of a user who is signed in, beyond it 429.
+	MaxUserStreams int
+	// UserRate bounds the requests of each user who is signed in, AddressRate those of
+	// each address (of each /64 in IPv6), beyond it 429.
+	UserRate, AddressRate limit.Rate
+	// Proxies is how many proxies in front of the service add the address they see to
+	// X-Forwarded-For. Nothing else in that header is believed.
+	Proxies int
+}
+
+func (l *Limits) negative() bool {
+	return l.MaxBodyBytes < 0 || l.MaxBodiesBytes < 0 || l.MaxMutations < 0 || l.MaxResponseBytes < 0 ||
+		l.MaxUserStreams < 0 || l.UserRate.PerSecond < 0 || l.AddressRate.PerSecond < 0 || l.Proxies < 0
+}
+
+// limits are the Limits at work.
+type limits struct {
+	users, addresses *limit.Buckets
+	streams          *limit.Slots
+	bodies           *limit.Budget
+}
+
+func newLimits(l Limits) limits {
+	return limits{
+		users:     limit.NewBuckets(l.UserRate, maxBuckets),
+		addresses: limit.NewBuckets(l.AddressRate, maxBuckets),
+		streams:   limit.NewSlots(l.MaxUserStreams),
+		bodies:    limit.NewBudget(l.MaxBodiesBytes),
+	}
+}
+
+// throttleAddress refuses an address that asks too often, before anything is done
+// for it.
+func (x *exchange) throttleAddress() error {
+	b := x.h.limits.addresses
+	if b == nil {
+		return nil
+	}
+	return x.throttle(b, addressKey(clientAddress(x.r, x.h.config.Proxies)), "address")
+}
+
+// throttleUser refuses a user who asks too often. Who is not signed in has an address
+// only.
+func (x *exchange) throttleUser() error {
+	if x.principal.UserID == "" {
+		return nil
+	}
+	return x.throttle(x.h.limits.users, x.principal.UserID, "user")
+}
+
+func (x *exchange) throttle(b *limit.Buckets, key, whose string) error {
+	seconds := b.Take(key)
+	if seconds == 0 {
+		return nil
+	}
+	x.retryAfter = seconds
+	rate := b.Rate()
+	return refusal{http.StatusTooManyRequests, "rate_limited", fmt.Sprintf(
+		"One %s may send %s requests a second, and %d at once.",
+		whose, strconv.FormatFloat(rate.PerSecond, 'f', -1, 64), rate.Burst,
+	)}
+}
+
+// takeStream takes one of the user's poke streams; the caller gives it back.
+func (x *exchange) takeStream() (release func(), err error) {
+	if x.principal.UserID == "" {
+		return func() {}, nil
+	}
+	release, ok := x.h.limits.streams.Take(x.principal.UserID)
+	if !ok {
+		return nil, refusal{http.StatusTooManyRequests, "too_many_streams", fmt.Sprintf(
+			"One user may have %d poke streams at once.", x.h.config.MaxUserStreams,
+		)}
+	}
+	return release, nil
+}
+
+// takeBytes takes memory for the body, which release gives back.
+func (x *exchange) takeBytes(n int64) error {
+	if !x.h.limits.bodies.Take(n) {
+		return refusal{http.StatusTooManyRequests, "overloaded", fmt.Sprintf(
+			"The bodies of all requests under way are %d bytes together, which is the limit.",
+			x.h.config.MaxBodiesBytes,
+		)}
+	}
+	x.bodyBytes += n
+	return nil
+}
+
+// release gives back what the request has taken.
+func (x *exchange) release() {
+	x.h.limits.bodies.Give(x.bodyBytes)
+	x.bodyBytes = 0
+}
+
+// checkMutations refuses a push by its length.
+func (x *exchange) checkMutations(n int) error {
+	limit := x.h.config.MaxMutations
+	if limit == 0 || n <= limit {
+		return nil
+	}
+	return refusal{http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf(
+		"The push has %d mutations, more than %d.", n, limit,
+	)}
+}

@@ -1,0 +1,414 @@
+package handlers_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/handlers"
+	"github.com/replifire/replifire/limit"
+	"github.com/replifire/replifire/protocol"
+)
+
+// refused checks that an answer is a refusal of a kind that says its limit.
+func refused(t *testing.T, w *httptest.ResponseRecorder, status int, kind, limit string) {
+	t.Helper()
+	if w.Code != status {
+		t.Fatalf("status = %d, want %d: %s", w.Code, status, w.Body)
+	}
+	p := problemOf(t, w)
+	detail, _ := p["detail"].(string)
+	if p["kind"] != kind || !strings.Contains(detail, limit) {
+		t.Errorf("problem = %v %q, want %s and %q", p["kind"], detail, kind, limit)
+	}
+	if after := w.Header().Get("Retry-After"); (status == 429) != (after != "") {
+		t.Errorf("Retry-After = %q with %d", after, status)
+	}
+}
+
+// from is a pull of an address.
+func from(address string) *http.Request {
+	r := request("POST", pullPath, firstPull)
+	r.RemoteAddr = address
+	return r
+}
+
+// forwarded is a pull of "PEER < X-FORWARDED-FOR".
+func forwarded(way string) *http.Request {
+	peer, header, ok := strings.Cut(way, " < ")
+	r := from(peer)
+	if ok {
+		r.Header.Set("X-Forwarded-For", header)
+	}
+	return r
+}
+
+func TestAddressRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, func(c *handlers.Config) { c.AddressRate = limit.Rate{PerSecond: 0.25, Burst: 3} })
+		defer s.hub.Close()
+		for i := range 3 {
+			if w := do(s, from("192.0.2.1:1")); w.Code != 200 {
+				t.Fatalf("request %d of 3: %d %s", i, w.Code, w.Body)
+			}
+		}
+		w := do(s, from("192.0.2.1:2"))
+		refused(t, w, 429, "rate_limited", "One address may send 0.25 requests a second, and 3 at once.")
+		seconds, err := strconv.Atoi(w.Header().Get("Retry-After"))
+		if err != nil || seconds != 4 {
+			t.Errorf("Retry-After = %d (%v), want 4", seconds, err)
+		}
+		if w := do(s, from("192.0.2.2:1")); w.Code != 200 {
+			t.Errorf("another address: %d", w.Code)
+		}
+		time.Sleep(4 * time.Second)
+		if w := do(s, from("192.0.2.1:3")); w.Code != 200 {
+			t.Errorf("after the time that was said: %d", w.Code)
+		}
+	})
+}
+
+// What is asked for by others than clients is answered to anybody.
+func TestRatesLeaveHealthAlone(t *testing.T) {
+	t.Parallel()
+	s := newService(t, func(c *handlers.Config) { c.AddressRate = limit.Rate{PerSecond: 1e-3, Burst: 1} })
+	do(s, from("192.0.2.1:1"))
+	for _, path := range []string{"/health", "/ready"} {
+		if w := do(s, request("GET", path, "")); w.Code != 200 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	preflight := request("OPTIONS", pushPath, "", "Origin", "https://a.example", "Access-Control-Request-Method", "POST")
+	if w := do(s, preflight); w.Code != 204 {
+		t.Errorf("preflight: %d", w.Code)
+	}
+}
+
+func TestClientAddress(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		proxies int
+		a, b    string // the peer, and after " < " what it forwards
+		same    bool
+	}{
+		"other port":                    {0, "192.0.2.1:1", "192.0.2.1:2", true},
+		"other address":                 {0, "192.0.2.1:1", "192.0.2.2:1", false},
+		"no proxy: the header says it":  {0, "192.0.2.1:1 < 192.0.2.8", "192.0.2.1:1", true},
+		"IPv4 in IPv6":                  {0, "192.0.2.1:1", "[::ffff:192.0.2.1]:1", true},
+		"same network in IPv6":          {0, "[2001:db8::1]:1", "[2001:db8::ffff:2]:1", true},
+		"other network in IPv6":         {0, "[2001:db8::1]:1", "[2001:db8:0:1::1]:1", false},
+		"zone":                          {0, "[fe80::1%eth0]:1", "[fe80::1%eth1]:1", true},
+		"behind one: others":            {1, "10.0.0.1:1 < 192.0.2.1", "10.0.0.1:1 < 192.0.2.2", false},
+		"behind one: claims before it":  {1, "10.0.0.1:1 < 192.0.2.8, 192.0.2.1", "10.0.0.1:1 < x,192.0.2.1", true},
+		"behind one: other proxies":     {1, "10.0.0.1:1 < 192.0.2.1", "10.0.0.2:1 < 192.0.2.1", true},
+		"behind two: the last is ours":  {2, "10.0.0.1:1 < 192.0.2.1, 10.0.0.8", "10.0.0.1:1 < 192.0.2.1, 10.0.0.9", true},
+		"behind two: the one before":    {2, "10.0.0.1:1 < 192.0.2.1, 10.0.0.8", "10.0.0.1:1 < 192.0.2.2, 10.0.0.8", false},
+		"not behind one: all one":       {1, "192.0.2.1:1", "192.0.2.2:1", true},
+		"behind one: broken are one":    {1, "10.0.0.1:1 < x", "10.0.0.1:1 < y", true},
+		"behind two: one entry is none": {2, "10.0.0.1:1 < 192.0.2.1", "10.0.0.1:1 < 192.0.2.2", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t, func(c *handlers.Config) {
+				c.AddressRate, c.Proxies = limit.Rate{PerSecond: 1e-3, Burst: 1}, tc.proxies
+			})
+			if w := do(s, forwarded(tc.a)); w.Code != 200 {
+				t.Fatalf("first: %d %s", w.Code, w.Body)
+			}
+			if w := do(s, forwarded(tc.b)); (w.Code == 429) != tc.same {
+				t.Errorf("second: %d; counted as the same address: %v, want %v", w.Code, w.Code == 429, tc.same)
+			}
+		})
+	}
+	t.Run("header in two lines", func(t *testing.T) {
+		t.Parallel()
+		s := newService(t, func(c *handlers.Config) {
+			c.AddressRate, c.Proxies = limit.Rate{PerSecond: 1e-3, Burst: 1}, 1
+		})
+		for i, want := range []int{200, 429} {
+			r := forwarded(fmt.Sprint("10.0.0.1:1 < 192.0.2.", i))
+			r.Header.Add("X-Forwarded-For", "192.0.2.100")
+			if w := do(s, r); w.Code != want {
+				t.Errorf("request %d: %d, want %d: the last line's last counts", i, w.Code, want)
+			}
+		}
+	})
+}
+
+func TestUserRate(t *testing.T) {
+	t.Parallel()
+	rights := guard{map[string]bool{"ann read default": true, "bob read default": true}}
+	s := newService(t, func(c *handlers.Config) {
+		c.Authenticator, c.Policy, c.UserRate = rights, rights, limit.Rate{PerSecond: 1e-3, Burst: 2}
+	})
+	as := func(user string) *http.Request {
+		return request("POST", pullPath, firstPull, "Authorization", "token "+user)
+	}
+	ticket := request("POST", "/api/replicache/poke-ticket", "{}", "Authorization", "token ann")
+	if a, b := do(s, as("ann")), do(s, ticket); a.Code != 200 || b.Code != 200 {
+		t.Fatalf("two requests of two: %d, %d", a.Code, b.Code)
+	}
+	refused(t, do(s, as("ann")), 429, "rate_limited", "One user may send 0.001 requests a second, and 2 at once.")
+	// Group g1 is of nobody yet, as nobody has pushed.
+	if w := do(s, as("bob")); w.Code != 200 {
+		t.Errorf("another user: %d", w.Code)
+	}
+	// A right that is missing is no way around.
+	refused(t, do(s, request("POST", pullPath+"?space=other", firstPull, "Authorization", "token ann")),
+		429, "rate_limited", "One user")
+}
+
+// Who listens with a ticket is the user of the ticket.
+func TestUserRateOfTickets(t *testing.T) {
+	t.Parallel()
+	rights := guard{map[string]bool{"ann read default": true}}
+	s := newService(t, func(c *handlers.Config) {
+		c.Authenticator, c.Policy, c.UserRate = rights, rights, limit.Rate{PerSecond: 1e-3, Burst: 1}
+	})
+	w := do(s, request("POST", "/api/replicache/poke-ticket", "{}", "Authorization", "token ann"))
+	var answer struct{ Ticket string }
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Ticket == "" {
+		t.Fatalf("ticket: %d %s", w.Code, w.Body)
+	}
+	r := request("GET", pokePath+"?ticket="+answer.Ticket, "")
+	r.Header.Del("Authorization")
+	refused(t, do(s, r), 429, "rate_limited", "One user")
+}
+
+func TestUserStreams(t *testing.T) {
+	t.Parallel()
+	rights := guard{map[string]bool{"ann read default": true, "bob read default": true}}
+	s := newService(t, func(c *handlers.Config) {
+		c.Authenticator, c.Policy, c.MaxUserStreams = rights, rights, 2
+	})
+	srv := serve(t, s)
+	open := func(user string) *reply {
+		r := newRequest(t, "GET", srv.URL+pokePath, "")
+		r.Header.Set("Authorization", "token "+user)
+		return send(t, r)
+	}
+	first, second := open("ann"), open("ann")
+	if first.StatusCode != http.StatusOK || second.StatusCode != http.StatusOK {
+		t.Fatalf("two streams of two: %d, %d", first.StatusCode, second.StatusCode)
+	}
+	third := open("ann")
+	body := read(t, third.Body)
+	if third.StatusCode != http.StatusTooManyRequests || !strings.Contains(body, "One user may have 2 poke streams") {
+		t.Errorf("a third stream of two: %d %s", third.StatusCode, body)
+	}
+	if r := open("bob"); r.StatusCode != http.StatusOK {
+		t.Errorf("another user's: %d", r.StatusCode)
+	}
+	// Its place is free soon after a stream is closed.
+	_ = first.Body.Close()
+	for open("ann").StatusCode != http.StatusOK {
+		if t.Context().Err() != nil {
+			t.Fatal("the place of a stream that was closed stays taken")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// slowBody gives a piece, and the rest when it is told to.
+type slowBody struct {
+	first string
+	asked chan struct{} // closed when the rest is asked for
+	rest  chan string
+	given bool
+}
+
+func newSlowBody(first string) *slowBody {
+	return &slowBody{first: first, asked: make(chan struct{}), rest: make(chan string)}
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if !b.given {
+		b.given = true
+		return copy(p, b.first), nil
+	}
+	close(b.asked)
+	return copy(p, <-b.rest), io.EOF
+}
+
+func (b *slowBody) Close() error { return nil }
+
+// TestBodiesTogether: many bodies share an amount of memory, and what a request has
+// taken comes back at its end, also when it is refused.
+func TestBodiesTogether(t *testing.T) {
+	t.Parallel()
+	s := newService(t, func(c *handlers.Config) { c.MaxBodyBytes, c.MaxBodiesBytes = 3000, 3000 })
+	slow := newSlowBody(onePush[:100])
+	done := make(chan *httptest.ResponseRecorder, 1)
+	go func() {
+		r := request("POST", pushPath, "")
+		r.Body, r.ContentLength = slow, 2000
+		done <- do(s, r)
+	}()
+	<-slow.asked
+	refused(t, do(s, request("POST", pushPath, onePush)), 429, "overloaded", "3000 bytes together")
+	slow.rest <- onePush[100:]
+	if w := <-done; w.Code != 200 {
+		t.Errorf("the push that was first: %d %s", w.Code, w.Body)
+	}
+	for i := range 100 { // each takes more than a hundredth
+		body := mutation(2 + i)
+		if i%2 == 1 {
+			body = mutation(2+i-1) + "no JSON"
+		}
+		if w := do(s, request("POST", pushPath, body)); w.Code >= 429 {
+			t.Fatalf("push %d, alone: %d %s", i, w.Code, w.Body)
+		}
+	}
+}
+
+// A length that is only said takes no memory.
+func TestBodiesTakeWhatArrives(t *testing.T) {
+	t.Parallel()
+	s := newService(t, func(c *handlers.Config) { c.MaxBodyBytes, c.MaxBodiesBytes = 8<<20, 8<<20 })
+	for range 20 {
+		slow := newSlowBody(onePush[:100])
+		done := make(chan int, 1)
+		go func() {
+			r := request("POST", pushPath, "")
+			r.Body, r.ContentLength = slow, 8<<20
+			done <- do(s, r).Code
+		}()
+		<-slow.asked
+		t.Cleanup(func() { slow.rest <- ""; <-done })
+	}
+	if w := do(s, request("POST", pushPath, onePush)); w.Code != 200 {
+		t.Errorf("beside 20 announced bodies of 8 MiB: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestMutationsOfAPush(t *testing.T) {
+	t.Parallel()
+	s := newService(t, func(c *handlers.Config) { c.MaxMutations = 2 })
+	push := func(ids ...int) *httptest.ResponseRecorder {
+		var all []string
+		for _, id := range ids {
+			_, rest, _ := strings.Cut(mutation(id), `"mutations":[`)
+			all = append(all, strings.TrimSuffix(rest, "]}"))
+		}
+		before, _, _ := strings.Cut(onePush, `{"clientID"`)
+		return do(s, request("POST", pushPath, before+strings.Join(all, ",")+"]}"))
+	}
+	refused(t, push(1, 2, 3), 413, "too_large", "The push has 3 mutations, more than 2.")
+	if w := push(1, 2); w.Code != 200 {
+		t.Fatalf("2 mutations of 2: %d %s", w.Code, w.Body)
+	}
+	head, err := s.engine.Head(t.Context(), "default")
+	if err != nil || head.Version != 1 {
+		t.Errorf("version = %d (%v), want 1: the push that was refused changed nothing", head.Version, err)
+	}
+}
+
+// answering is an engine whose spaces have some kilobytes more than the cookie.
+func answering(pulls *atomic.Int64, kilobytes int) *fakeEngine {
+	return &fakeEngine{pull: func(context.Context, engine.Caller, *protocol.PullRequest) (*protocol.PullResponse, error) {
+		pulls.Add(1)
+		value, err := json.Marshal(strings.Repeat("x", 1000))
+		return &protocol.PullResponse{
+			Version: 1, Cookie: json.RawMessage(`{"order":1,"version":1,"epoch":"e"}`),
+			Patch: iter.Seq2[protocol.PatchOperation, error](func(yield func(protocol.PatchOperation, error) bool) {
+				for i := range kilobytes {
+					if !yield(protocol.PatchOperation{Op: protocol.OpPut, Key: strconv.Itoa(i), Value: value}, nil) {
+						return
+					}
+				}
+			}),
+		}, err
+	}}
+}
+
+// TestResponseLimit: what has begun is cut off, never ended well; what comes next is
+// refused in words, and reads nothing.
+func TestResponseLimit(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		kilobytes int
+		limit     int64
+		cut, ok   bool
+	}{
+		"below":                    {100, 200_000, false, true},
+		"no limit":                 {100, 0, false, true},
+		"above, when it has begun": {100, 80_000, true, false},
+		"above, before it begins":  {100, 20_000, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var pulls atomic.Int64
+			h := newFake(t, answering(&pulls, tc.kilobytes), func(c *handlers.Config) { c.MaxResponseBytes = tc.limit })
+			srv := serve(t, h)
+			resp := send(t, newRequest(t, "POST", srv.URL+pullPath, firstPull))
+			body, err := io.ReadAll(resp.Body)
+			if tc.cut && (err == nil || json.Valid(body)) {
+				t.Errorf("an answer above the limit ended well: %d bytes", len(body))
+			}
+			if tc.ok && (err != nil || !json.Valid(body)) {
+				t.Errorf("an answer below the limit: %v", err)
+			}
+			w := do(h, request("POST", pullPath, firstPull))
+			if tc.ok {
+				if w.Code != 200 || pulls.Load() != 2 {
+					t.Errorf("the second pull: %d after %d pulls of the engine", w.Code, pulls.Load())
+				}
+				return
+			}
+			refused(t, w, 413, "response_too_large", fmt.Sprintf("larger than %d bytes", tc.limit))
+			if n := pulls.Load(); n != 1 {
+				t.Errorf("the engine was asked %d times, want once", n)
+			}
+			other := send(t, newRequest(t, "POST", srv.URL+pullPath+"?space=other", firstPull))
+			if _, _ = io.Copy(io.Discard, other.Body); pulls.Load() != 2 {
+				t.Errorf("another space was refused too: %d", other.StatusCode)
+			}
+		})
+	}
+}
+
+// A space can become smaller.
+func TestResponseLimitIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var pulls atomic.Int64
+		e := answering(&pulls, 10)
+		h := newFake(t, e, func(c *handlers.Config) { c.MaxResponseBytes = 5000 })
+		refused(t, do(h, request("POST", pullPath, firstPull)), 413, "response_too_large", "5000")
+		e.pull = answering(&pulls, 1).pull
+		refused(t, do(h, request("POST", pullPath, firstPull)), 413, "response_too_large", "5000")
+		time.Sleep(time.Minute + time.Second)
+		if w := do(h, request("POST", pullPath, firstPull)); w.Code != 200 {
+			t.Errorf("after a minute: %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// TestOverloadSaysItsLimits: also those of the packages below.
+func TestOverloadSaysItsLimits(t *testing.T) {
+	t.Parallel()
+	full := fmt.Errorf("push: %w", limited{engine.ErrOverloaded, "At most 7 pushes wait."})
+	e := &fakeEngine{push: func(context.Context, engine.Caller, *protocol.PushRequest) error { return full }}
+	h := newFake(t, e, nil)
+	refused(t, do(h, request("POST", pushPath, onePush)), 429, "overloaded", "At most 7 pushes wait.")
+}
+
+type limited struct {
+	error
+	limit string
+}
+
+func (l limited) Limit() string { return l.limit }
+func (l limited) Unwrap() error { return l.error }

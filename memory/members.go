@@ -1,0 +1,119 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/replifire/replifire/auth/members"
+	"github.com/replifire/replifire/protocol"
+)
+
+// directory is the Store as a members.Directory. What it knows is the Store's and
+// under its lock.
+type directory struct{ store *Store }
+
+// Members is the directory of the spaces' members. Wipe empties it too.
+func (s *Store) Members() members.Directory { return directory{s} }
+
+// roles are those of a space's users.
+type roles map[string]members.Role
+
+// losesOwner reports whether the space has no owner any more when the user's role
+// becomes the given one, and had one before.
+func (r roles) losesOwner(user string, role members.Role) bool {
+	if role == members.Owner || r[user] != members.Owner {
+		return false
+	}
+	for other, has := range r {
+		if has == members.Owner && other != user {
+			return false
+		}
+	}
+	return true
+}
+
+func (d directory) Role(
+	ctx context.Context, space protocol.SpaceID, user string,
+) (members.Role, error) {
+	if err := alive(ctx); err != nil {
+		return "", err
+	}
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	return d.store.members[space][user], nil
+}
+
+func (d directory) List(
+	ctx context.Context, space protocol.SpaceID, after string, limit int,
+) ([]members.Member, error) {
+	if err := alive(ctx); err != nil {
+		return nil, err
+	}
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	var list []members.Member
+	for user, role := range d.store.members[space] {
+		if user > after {
+			list = append(list, members.Member{UserID: user, Role: role})
+		}
+	}
+	slices.SortFunc(list, func(a, b members.Member) int { return cmp.Compare(a.UserID, b.UserID) })
+	return list[:min(len(list), limit, members.MaxListed)], nil
+}
+
+func (d directory) Put(ctx context.Context, space protocol.SpaceID, m members.Member) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	if d.store.members[space].losesOwner(m.UserID, m.Role) {
+		return members.ErrLastOwner
+	}
+	d.store.put(space, m)
+	return nil
+}
+
+func (d directory) Delete(ctx context.Context, space protocol.SpaceID, user string) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	if d.store.members[space].losesOwner(user, "") {
+		return members.ErrLastOwner
+	}
+	delete(d.store.members[space], user)
+	return nil
+}
+
+func (d directory) Create(
+	ctx context.Context, space protocol.SpaceID, owner string, limit int,
+) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	if d.store.members[space][owner] == members.Owner {
+		return nil
+	}
+	if limit > 0 && d.store.created[owner] >= limit {
+		return members.ErrTooManySpaces
+	}
+	if d.store.head(space).Exists() || len(d.store.members[space]) > 0 {
+		return members.ErrExists
+	}
+	d.store.created[owner]++
+	d.store.put(space, members.Member{UserID: owner, Role: members.Owner})
+	return nil
+}
+
+// put is called with the lock held.
+func (s *Store) put(space protocol.SpaceID, m members.Member) {
+	if s.members[space] == nil {
+		s.members[space] = roles{}
+	}
+	s.members[space][m.UserID] = m.Role
+}

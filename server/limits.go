@@ -1,0 +1,142 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/handlers"
+	"github.com/replifire/replifire/limit"
+	"github.com/replifire/replifire/mutate"
+	"github.com/replifire/replifire/protocol"
+)
+
+// LimitSettings say how much callers may ask for. They are part of Settings.
+type LimitSettings struct {
+	MaxBodyBytes     int64 `env:"REPLIFIRE_MAX_BODY_BYTES" group:"limits" default:"8388608"`
+	MaxBodiesBytes   int64 `env:"REPLIFIRE_MAX_BODIES_BYTES" group:"limits" default:"134217728"`
+	MaxMutations     int   `env:"REPLIFIRE_MAX_MUTATIONS" group:"limits" default:"50000"`
+	MaxKeyBytes      int   `env:"REPLIFIRE_MAX_KEY_BYTES" group:"limits" default:"1024"`
+	MaxValueBytes    int   `env:"REPLIFIRE_MAX_VALUE_BYTES" group:"limits" default:"1000000"`
+	MaxDepth         int   `env:"REPLIFIRE_MAX_DEPTH" group:"limits" default:"100"`
+	MaxQueuePushes   int   `env:"REPLIFIRE_MAX_QUEUE_PUSHES" group:"limits" default:"10000"`
+	MaxQueueBytes    int   `env:"REPLIFIRE_MAX_QUEUE_BYTES" group:"limits" default:"67108864"`
+	MaxResponseBytes int64 `env:"REPLIFIRE_MAX_RESPONSE_BYTES" group:"limits" default:"268435456"`
+
+	RatePerUser     float64 `env:"REPLIFIRE_RATE_PER_USER" group:"limits" default:"100"`
+	BurstPerUser    int     `env:"REPLIFIRE_BURST_PER_USER" group:"limits" default:"1000"`
+	RatePerAddress  float64 `env:"REPLIFIRE_RATE_PER_ADDRESS" group:"limits" default:"1000"`
+	BurstPerAddress int     `env:"REPLIFIRE_BURST_PER_ADDRESS" group:"limits" default:"5000"`
+	Proxies         int     `env:"REPLIFIRE_PROXIES" group:"limits" default:"-1"`
+
+	MaxStreams        int `env:"REPLIFIRE_MAX_STREAMS" group:"limits" default:"20000"`
+	MaxStreamsPerUser int `env:"REPLIFIRE_MAX_STREAMS_PER_USER" group:"limits" default:"50"`
+
+	MaxHeaderBytes int           `env:"REPLIFIRE_MAX_HEADER_BYTES" group:"limits" default:"16384"`
+	HeaderTimeout  time.Duration `env:"REPLIFIRE_HEADER_TIMEOUT" group:"limits" default:"5s"`
+	BodyTimeout    time.Duration `env:"REPLIFIRE_BODY_TIMEOUT" group:"limits" default:"1m"`
+	IdleTimeout    time.Duration `env:"REPLIFIRE_IDLE_TIMEOUT" group:"limits" default:"2m"`
+}
+
+// positive wants more than 0.
+func positive(name string, n int64) error {
+	if n <= 0 {
+		return fmt.Errorf("%s must be more than 0", name)
+	}
+	return nil
+}
+
+// notNegative wants 0, which is no limit, or more.
+func notNegative(name string, n int64) error {
+	if n < 0 {
+		return fmt.Errorf("%s must not be less than 0, which is no limit", name)
+	}
+	return nil
+}
+
+// within wants what a store can hold, or less.
+func within(name string, n, most int) error {
+	if n <= 0 || n > most {
+		return fmt.Errorf("%s must be between 1 and %d", name, most)
+	}
+	return nil
+}
+
+// check reports limits that nothing can work with.
+func (l *LimitSettings) check() error {
+	if l.MaxBodiesBytes != 0 && l.MaxBodiesBytes < l.MaxBodyBytes {
+		return fmt.Errorf("REPLIFIRE_MAX_BODIES_BYTES must not be less than"+
+			" REPLIFIRE_MAX_BODY_BYTES, which is %d", l.MaxBodyBytes)
+	}
+	if l.Proxies < -1 {
+		return fmt.Errorf("REPLIFIRE_PROXIES is %d: it must be -1 or more", l.Proxies)
+	}
+	return cmp.Or(
+		positive("REPLIFIRE_MAX_BODY_BYTES", l.MaxBodyBytes),
+		within("REPLIFIRE_MAX_KEY_BYTES", l.MaxKeyBytes, mutate.MaxKeyBytes),
+		within("REPLIFIRE_MAX_VALUE_BYTES", l.MaxValueBytes, mutate.MaxValueBytes),
+		within("REPLIFIRE_MAX_DEPTH", l.MaxDepth, protocol.MaxDepth),
+		positive("REPLIFIRE_MAX_QUEUE_PUSHES", int64(l.MaxQueuePushes)),
+		positive("REPLIFIRE_MAX_QUEUE_BYTES", int64(l.MaxQueueBytes)),
+		positive("REPLIFIRE_MAX_STREAMS", int64(l.MaxStreams)),
+		positive("REPLIFIRE_MAX_HEADER_BYTES", int64(l.MaxHeaderBytes)),
+		positive("REPLIFIRE_HEADER_TIMEOUT", int64(l.HeaderTimeout)),
+		positive("REPLIFIRE_BODY_TIMEOUT", int64(l.BodyTimeout)),
+		positive("REPLIFIRE_IDLE_TIMEOUT", int64(l.IdleTimeout)),
+		l.checkOptional(),
+	)
+}
+
+// checkOptional is about the limits that 0 turns off.
+func (l *LimitSettings) checkOptional() error {
+	const tiny = 1e-9 // a rate below 1 a second is not 0
+	return cmp.Or(
+		notNegative("REPLIFIRE_MAX_BODIES_BYTES", l.MaxBodiesBytes),
+		notNegative("REPLIFIRE_MAX_MUTATIONS", int64(l.MaxMutations)),
+		notNegative("REPLIFIRE_MAX_RESPONSE_BYTES", l.MaxResponseBytes),
+		notNegative("REPLIFIRE_RATE_PER_USER", int64(l.RatePerUser/tiny)),
+		notNegative("REPLIFIRE_BURST_PER_USER", int64(l.BurstPerUser)),
+		notNegative("REPLIFIRE_RATE_PER_ADDRESS", int64(l.RatePerAddress/tiny)),
+		notNegative("REPLIFIRE_BURST_PER_ADDRESS", int64(l.BurstPerAddress)),
+		notNegative("REPLIFIRE_MAX_STREAMS_PER_USER", int64(l.MaxStreamsPerUser)),
+	)
+}
+
+// httpLimits are those that hold before the engine. In development mode everybody
+// comes from one address, and nobody is kept out.
+func (s *Settings) httpLimits() handlers.Limits {
+	l := handlers.Limits{
+		MaxBodyBytes:     s.MaxBodyBytes,
+		MaxBodiesBytes:   s.MaxBodiesBytes,
+		MaxMutations:     s.MaxMutations,
+		MaxResponseBytes: s.MaxResponseBytes,
+		MaxUserStreams:   s.MaxStreamsPerUser,
+		Proxies:          s.proxies(),
+	}
+	if !s.Dev {
+		l.UserRate = limit.Rate{PerSecond: s.RatePerUser, Burst: s.BurstPerUser}
+		l.AddressRate = limit.Rate{PerSecond: s.RatePerAddress, Burst: s.BurstPerAddress}
+	}
+	return l
+}
+
+// proxies: Cloud Run's front end adds the address it sees; elsewhere nobody is
+// believed who was not named.
+func (s *Settings) proxies() int {
+	switch {
+	case s.Proxies >= 0:
+		return s.Proxies
+	case s.Service != "":
+		return 1
+	default:
+		return 0
+	}
+}
+
+// engineLimits adds those of the engine.
+func (l *LimitSettings) engineLimits(o engine.Options) engine.Options {
+	o.MaxQueuePushes, o.MaxQueueBytes = l.MaxQueuePushes, l.MaxQueueBytes
+	o.MaxKeyBytes, o.MaxValueBytes, o.MaxDepth = l.MaxKeyBytes, l.MaxValueBytes, l.MaxDepth
+	return o
+}
