@@ -19,6 +19,7 @@ type bench struct {
 	runs   int
 	only   string
 	host   string // of the emulator
+	pid    int    // of the emulator
 	serial int    // of projects
 	began  time.Time
 	tables []table
@@ -45,7 +46,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = em.Stop() }()
-	b.host = em.Host()
+	b.host, b.pid = em.Host(), em.PID()
 	if err := b.measure(ctx); err != nil {
 		return err
 	}
@@ -63,12 +64,17 @@ func (b *bench) measure(ctx context.Context) error {
 	}{
 		{"throughput", b.throughput},
 		{"spaces", b.spaces},
+		{"profile", b.profile},
+		{"calls", b.calls},
 		{"backlog", b.backlog},
 		{"pokes", b.pokes},
 		{"cost", b.cost},
 		{"first pull", b.firstPull},
 		{"streams", b.streams},
 		{"start", b.start},
+	}
+	if _, err := b.service(ctx, 1, 64, 64); err != nil { // the emulator, a Java program, warms up
+		return err
 	}
 	for _, p := range parts {
 		if !strings.Contains(p.name, b.only) {

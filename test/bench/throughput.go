@@ -29,9 +29,6 @@ func (b *bench) throughput(ctx context.Context) error {
 		{"2 instances", func(ctx context.Context, n int) (sample, error) { return b.service(ctx, 2, n, 1) }},
 		{"plain", b.plainPattern},
 	}
-	if _, err := b.service(ctx, 1, 64, 1); err != nil { // the emulator, a Java program, warms up
-		return err
-	}
 	counts := []int{8, 64, 256}
 	found := map[string][]sample{}
 	for run := range b.runs {
