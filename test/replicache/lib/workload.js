@@ -2,9 +2,8 @@
 
 import assert from 'node:assert/strict';
 import {pull} from './http.js';
-import {until} from './wait.js';
 import {messageKey} from './mutators.js';
-import {sleep} from './wait.js';
+import {sleep, until} from './wait.js';
 
 /**
  * @typedef {import('./client.js').Client} Client
