@@ -44,8 +44,9 @@ GOTESTFLAGS ?=
 BENCHFLAGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 20s
-# About how long make soak takes. Its full sizes need some four hours.
+# About how long make soak takes, and which part of it (see .ci/soak), all if empty.
 SOAK ?= 30m
+PART ?=
 
 ##@ Everyday
 
@@ -134,9 +135,9 @@ fuzz: ## Fuzz each target for FUZZTIME.
 	.ci/fuzz $(FUZZTIME)
 
 .PHONY: soak
-soak: ## Run the simulation, lost replies, killed processes and stops for SOAK; SEED=N for the same again.
+soak: ## Run the long tests for SOAK, or one PART of them (.ci/soak); SEED=N for the same again.
 	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json
-	.ci/soak $(SOAK)
+	.ci/soak $(SOAK) $(PART)
 
 .PHONY: bench
 bench: build ## Measure everything beside the raw limit, about 12 minutes; writes docs/performance.md.

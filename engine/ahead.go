@@ -47,14 +47,12 @@ func (b *pushBatch) commitLookingAhead(c Commit) error {
 	for {
 		select { // the end comes first, also where several things have happened
 		case err := <-over:
-			b.base = l.base
-			return err
+			return l.end(err)
 		default:
 		}
 		select {
 		case err := <-over:
-			b.base = l.base
-			return err
+			return l.end(err)
 		case <-b.space.queue.arrived:
 			l.prepare()
 			gather.Reset(gatherTime)
@@ -62,6 +60,14 @@ func (b *pushBatch) commitLookingAhead(c Commit) error {
 			l.look(ctx)
 		}
 	}
+}
+
+// end leaves what was read to the next batch, if there is nothing wrong with it.
+func (l *lookahead) end(err error) error {
+	if err == nil {
+		l.batch.base = l.base
+	}
+	return err
 }
 
 // gatherTime is how long no push arrives before their keys are read: those who were
@@ -135,6 +141,7 @@ func (l *lookahead) guess(ctx context.Context, st step) {
 		l.steps = append(l.steps, st)
 		return
 	}
+	l.batch.space.engine.expectations.learn(st.m.Name, tx)
 	if err == nil {
 		l.top.merge(own)
 	}

@@ -44,6 +44,9 @@ const (
 	DefaultMaxMemoryBytes = 64 << 20
 	// DefaultMaxTailBytes bounds the recent changes of one space, for its pulls.
 	DefaultMaxTailBytes = 4 << 20
+	// DefaultExpectAfter makes a wrong expectation, one refused commit, rarer than the
+	// reads that are saved.
+	DefaultExpectAfter = 16
 )
 
 // maxGroups bounds the client groups whose owner is remembered for pulls.
@@ -75,6 +78,11 @@ type Options struct {
 	MaxKnownBytes     int           // of entries remembered of one space for pushes
 	MaxTailBytes      int           // of recent changes remembered of one space for pulls
 	MaxMemoryBytes    int64         // of each of the two kinds, for all spaces together
+	// ExpectAfter is how many keys in a row that a mutator has read must have had no
+	// value before the next one is not read but expected to have none: the commit then
+	// fails if it is stored, and the key is read after all. 0 is DefaultExpectAfter;
+	// less, and every key is expected to have none, which is for simulations.
+	ExpectAfter int
 	// PullMaxAge is how old an instance's knowledge of a space's version may be for
 	// a pull to be answered from memory alone. 0, the default: every pull looks, so
 	// that it shows whatever was acknowledged before it, by any instance; pulls that
@@ -104,6 +112,7 @@ func (o Options) withDefaults() Options {
 	o.MaxSpaces = cmp.Or(o.MaxSpaces, DefaultMaxSpaces)
 	o.MaxKnownBytes = cmp.Or(o.MaxKnownBytes, DefaultMaxKnownBytes)
 	o.MaxTailBytes = cmp.Or(o.MaxTailBytes, DefaultMaxTailBytes)
+	o.ExpectAfter = cmp.Or(o.ExpectAfter, DefaultExpectAfter)
 	o.MaxMemoryBytes = cmp.Or(o.MaxMemoryBytes, DefaultMaxMemoryBytes)
 	return o
 }
@@ -128,8 +137,9 @@ type Engine struct {
 	opts     Options
 	// groups remembers who owns a group, which never changes while a space's epoch
 	// stays the same.
-	groups *lru.Cache[protocol.ClientGroupID, ownership]
-	chance chance
+	groups       *lru.Cache[protocol.ClientGroupID, ownership]
+	expectations expectations
+	chance       chance
 	// knownBytes is what all memos hold.
 	knownBytes atomic.Int64
 	// readers are the spaces that are pulled from, and tailBytes what they hold.
@@ -165,15 +175,16 @@ func New(store Store, mutators *mutate.Registry, o Options) *Engine {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{
-		store:    store,
-		mutators: mutators,
-		opts:     o,
-		groups:   groups,
-		chance:   chance{from: o.Rand},
-		readers:  readers,
-		ctx:      ctx,
-		cancel:   cancel,
-		spaces:   map[protocol.SpaceID]*space{},
+		store:        store,
+		mutators:     mutators,
+		opts:         o,
+		groups:       groups,
+		chance:       chance{from: o.Rand},
+		expectations: expectations{after: o.ExpectAfter, absent: map[string]*record{}},
+		readers:      readers,
+		ctx:          ctx,
+		cancel:       cancel,
+		spaces:       map[protocol.SpaceID]*space{},
 	}
 }
 

@@ -76,6 +76,7 @@ type base struct {
 	reads  int
 
 	used          map[string]bool // keys that were asked for
+	expected      map[string]bool // those that were not read, and must not be stored
 	missingKeys   map[string]bool
 	missingRanges []Range
 }
@@ -86,7 +87,10 @@ type span struct{ from, to string }
 func (s span) contains(key string) bool { return s.from <= key && (s.to == "" || key < s.to) }
 
 func newBase(head Head, known *memo) *base {
-	return &base{head: head, known: known, used: map[string]bool{}, missingKeys: map[string]bool{}}
+	return &base{
+		head: head, known: known,
+		used: map[string]bool{}, expected: map[string]bool{}, missingKeys: map[string]bool{},
+	}
 }
 
 // fork is a copy that can learn more by itself.
@@ -153,6 +157,13 @@ func (b *base) first(from, to string, limit int) (key string, v value, ok, known
 			return key, v, ok, true
 		}
 		from = end
+	}
+}
+
+// expect notes keys that the commit is to find not stored.
+func (b *base) expect(keys []string) {
+	for _, key := range keys {
+		b.used[key], b.expected[key] = true, true
 	}
 }
 

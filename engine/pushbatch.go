@@ -15,6 +15,9 @@ const (
 	// jobChunk is how many mutations of a push come before the next push's turn,
 	// so that an offline backlog does not make everybody else wait.
 	jobChunk = 32
+	// jobShare is how many mutations of a push one commit takes while others push too:
+	// a commit of a whole backlog would take ten times as long as theirs.
+	jobShare = 128
 	// maxRounds bounds the rounds of reading that one mutation may cause.
 	maxRounds = 1000
 	// maxReads bounds the entries that a batch holds in memory.
@@ -28,7 +31,8 @@ type pushBatch struct {
 	batch
 	jobs  []*batchJob
 	steps []step
-	at    int // the steps before it are decided
+	at    int  // the steps before it are decided
+	again bool // an earlier try has failed: nothing is expected, all is read
 
 	clients   map[protocol.ClientID]*Client // as this batch leaves them
 	dirty     map[protocol.ClientID]bool
@@ -64,23 +68,28 @@ func newPushBatch(s *space, jobs []*job, limit int) *pushBatch {
 	for _, j := range jobs {
 		b.jobs = append(b.jobs, &batchJob{job: j, end: j.decided})
 	}
-	b.plan(limit)
+	share := limit
+	if s.company(jobs, time.Now()) {
+		share = jobShare
+	}
+	b.plan(limit, share)
 	return b
 }
 
-// plan gives the pushes turns of jobChunk mutations until limit is reached.
-func (b *pushBatch) plan(limit int) {
+// plan gives the pushes turns of jobChunk mutations until limit is reached, and each
+// has its share.
+func (b *pushBatch) plan(limit, share int) {
 	planned := make([]int, len(b.jobs))
 	for more := true; more && len(b.steps) < limit; {
 		more = false
 		for i, j := range b.jobs {
 			rest := j.mutations[j.decided+planned[i]:]
-			n := min(len(rest), jobChunk, limit-len(b.steps))
+			n := min(len(rest), jobChunk, limit-len(b.steps), share-planned[i])
 			for k := range n {
 				b.steps = append(b.steps, step{job: j, m: &rest[k], pos: j.decided + planned[i] + k})
 			}
 			planned[i] += n
-			more = more || len(rest) > n
+			more = more || (len(rest) > n && planned[i] < share)
 		}
 	}
 }
@@ -88,6 +97,7 @@ func (b *pushBatch) plan(limit int) {
 // decide reads, checks, runs and commits. On nil the batch can be settled. Other
 // errors leave nothing acknowledged; with b.won set, an earlier try was applied.
 func (b *pushBatch) decide(wanted []string, tried map[string]*pushBatch) error {
+	b.again = len(tried) > 0
 	if err := b.prepare(wanted, tried); err != nil {
 		return err
 	}
@@ -212,6 +222,7 @@ func (b *pushBatch) commitAll() error {
 		Entries: b.entries(next.Version),
 		Clients: b.changed(),
 		Groups:  b.newGroups,
+		Absent:  slices.Sorted(maps.Keys(b.base.expected)),
 	})
 }
 
@@ -265,7 +276,7 @@ func (j *batchJob) settle(e *Engine) bool {
 		j.retries++
 		pause := e.chance.backoff(j.retries+3, false)
 		if time.Now().Add(pause).Before(j.deadline) && e.ctx.Err() == nil {
-			j.notBefore = time.Now().Add(pause)
+			j.notBefore, j.asked = time.Now().Add(pause), j.stop
 			return false
 		}
 		j.finish(j.stop)

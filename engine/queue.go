@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -42,6 +43,7 @@ type job struct {
 	// Of a push that waits because a mutator asked for it (mutate.Retry).
 	notBefore time.Time
 	retries   int
+	asked     error // the last time it did
 
 	// Of an operator's change, which has a commit to itself.
 	operation *operation
@@ -75,7 +77,7 @@ func (j *job) over(now time.Time, last error) error {
 	if now.Before(j.deadline) {
 		return nil
 	}
-	return last
+	return cmp.Or(j.asked, last)
 }
 
 func newQueue(maxJobs, maxBytes int) *queue {

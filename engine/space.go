@@ -24,6 +24,7 @@ type space struct {
 
 	known known
 	turns turns
+	crowd
 }
 
 // known is what the worker remembers of the committed state, all of one version:

@@ -103,7 +103,9 @@ func (b *pushBatch) step(ctx context.Context, st step, rounds int) stepOutcome {
 	}
 	if err == nil {
 		b.done.merge(top)
+		b.base.expect(tx.expected)
 	}
+	b.space.engine.expectations.learn(st.m.Name, tx)
 	b.acknowledge(st, err)
 	return stepDecided
 }
@@ -115,6 +117,7 @@ func (b *pushBatch) transaction(st step, top *layer) *transaction {
 	return &transaction{
 		caller: st.job.caller, client: st.m.ClientID, mutation: st.m.ID,
 		base: b.base, top: top, limits: b.space.engine.opts.limits(),
+		expects: !b.again && b.space.engine.expectations.absence(st.m.Name),
 	}
 }
 
@@ -126,7 +129,9 @@ func (b *pushBatch) mutate(ctx context.Context, tx *transaction, st step) error 
 	if st.job.refused == st.pos+1 {
 		return errors.New("cannot be stored")
 	}
-	return b.space.engine.mutators.Run(ctx, st.m.Name, tx, st.m.Args)
+	err := b.space.engine.mutators.Run(ctx, st.m.Name, tx, st.m.Args)
+	tx.doubt(err)
+	return err
 }
 
 // gap says what a mutation id from the future means. A client that is unknown

@@ -157,6 +157,9 @@ type Commit struct {
 	Clients []Client
 	// Groups are created; one that exists already is an ErrConflict.
 	Groups []ClientGroup
+	// Absent are keys of Entries that must not be stored yet, not even as tombstones
+	// or below Next.Base; one that is stored is an ErrConflict.
+	Absent []string
 }
 
 // Expired is what Store.Expired finds.
@@ -181,7 +184,8 @@ type Store interface {
 	// error. Fails with ErrUnavailable or ErrCorrupt.
 	Snapshot(ctx context.Context, space protocol.SpaceID, docs Documents) (Snapshot, error)
 
-	// Commit applies c if the space's head is still c.Prev (by its Revision) and
+	// Commit applies c if the space's head is still c.Prev (by its Revision), none of
+	// c.Groups exists and no entry of c.Absent is stored, and
 	// returns the new head, which is c.Next with its Revision. Fails with
 	// ErrConflict, ErrUnknownOutcome, ErrUnavailable or ErrImpossible.
 	Commit(ctx context.Context, space protocol.SpaceID, c Commit) (Head, error)

@@ -29,6 +29,12 @@ type transaction struct {
 	top         *layer
 	limits      limits
 	interrupted bool
+
+	// expects: a key that is not known is taken to have no value (expectations).
+	expects  bool
+	expected []string // keys of which that was taken
+	// What the keys had that were read from the store for this batch.
+	present, absent int
 }
 
 // limits are what an operator allows of what a store can hold. The zero limits allow
@@ -76,12 +82,28 @@ func (t *transaction) get(key string) (value, error) {
 	if v, ok := t.top.find(key); ok {
 		return v, nil
 	}
+	if _, known := t.base.find(key); !known && t.expects {
+		t.expected = append(t.expected, key)
+		return value{}, nil
+	}
 	v, known := t.base.get(key)
 	if !known {
 		t.interrupted = true
 		return value{}, errNotRead
 	}
+	t.count(key)
 	return v, nil
+}
+
+// count notes what a key had that was read for this batch.
+func (t *transaction) count(key string) {
+	v, read := t.base.values.Get(key)
+	switch {
+	case read && v.live:
+		t.present++
+	case read:
+		t.absent++
+	}
 }
 
 func (t *transaction) IsEmpty() (bool, error) {

@@ -73,6 +73,10 @@ func (s *Store) write(
 	condition firestore.Precondition, c engine.Commit,
 ) error {
 	ref := s.spaceRef(space)
+	absent := make(map[string]bool, len(c.Absent))
+	for _, key := range c.Absent {
+		absent[key] = true
+	}
 	var errs []error
 	for _, g := range c.Groups {
 		errs = append(errs, tx.Create(s.groupRef(g.ID), groupFields(g)))
@@ -81,10 +85,18 @@ func (s *Store) write(
 		errs = append(errs, tx.Set(clientRef(ref, client.ID), clientFields(client)))
 	}
 	for _, e := range c.Entries {
-		errs = append(errs, tx.Set(entryRef(ref, e.Key), entryFields(e)))
+		errs = append(errs, writeEntry(tx, entryRef(ref, e.Key), e, absent[e.Key]))
 	}
 	errs = append(errs, writeHead(tx, ref, headFields(space, head), condition))
 	return errors.Join(errs...)
+}
+
+// writeEntry creates the entry if it must be absent, else it may replace one.
+func writeEntry(tx *firestore.Transaction, ref *firestore.DocumentRef, e engine.Entry, absent bool) error {
+	if absent {
+		return tx.Create(ref, entryFields(e))
+	}
+	return tx.Set(ref, entryFields(e))
 }
 
 // writeHead creates the head, or replaces its fields on the condition. The SDK's

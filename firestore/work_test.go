@@ -57,6 +57,7 @@ func TestWorkOfAPush(t *testing.T) {
 		}
 		return begins.without(f.counter.Counts())
 	}
+	one := map[string]int{"Commit": 1}
 	two := map[string]int{"BatchGetDocuments": 1, "Commit": 1}
 	tests := []struct {
 		name string
@@ -69,7 +70,9 @@ func TestWorkOfAPush(t *testing.T) {
 		}},
 		{"warm, 1", creates("c", 2, 1), rpccount.Counts{RPCs: two, Missing: 1, Written: 3}},
 		{"warm, 100", creates("c", 3, 100), rpccount.Counts{RPCs: two, Missing: 100, Written: 102}},
-		{"warm, resent with one more", creates("c", 1, 103), rpccount.Counts{RPCs: two, Missing: 1, Written: 3}},
+		{"warm, resent with one more: createMessage is known to find nothing", creates("c", 1, 103), rpccount.Counts{
+			RPCs: one, Written: 3,
+		}},
 		{"nothing new: memory is not trusted to say so", creates("c", 1, 103), rpccount.Counts{
 			RPCs: map[string]int{"BatchGetDocuments": 1}, Read: 3, // head, group, client
 		}},
@@ -82,7 +85,7 @@ func TestWorkOfAPush(t *testing.T) {
 	push(creates("c", 104, 1))
 	known := creates("c", 105, 1)
 	known[0].Name, known[0].Args = "updateMessage", []byte(`{"id":"c-104","content":"better"}`)
-	want := rpccount.Counts{RPCs: map[string]int{"Commit": 1}, Written: 3}
+	want := rpccount.Counts{RPCs: one, Written: 3}
 	if diff := cmp.Diff(want, push(known)); diff != "" {
 		t.Errorf("of a message that is known (-want +got):\n%s", diff)
 	}
@@ -92,28 +95,45 @@ func TestWorkOfAPush(t *testing.T) {
 	if diff := cmp.Diff(want, push(rejected)); diff != "" {
 		t.Errorf("rejected without a read (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff(rpccount.Counts{RPCs: one, Written: 102}, push(creates("c", 107, 100))); diff != "" {
+		t.Errorf("100 that find nothing, as expected (-want +got):\n%s", diff)
+	}
+	other := &protocol.PushRequest{Version: 1, ClientGroupID: "h", Mutations: creates("d", 1, 1)}
+	other.Mutations[0].Args = []byte(`{"id":"c-208","from":"bob","content":"mine","order":1}`)
+	if err := instance(t, f).Push(t.Context(), caller, other); err != nil {
+		t.Fatal(err)
+	}
+	push(creates("c", 207, 1)) // learns of the other instance's commit
+	if diff := cmp.Diff(rpccount.Counts{
+		RPCs: map[string]int{"Commit": 2, "BatchGetDocuments": 1},
+		Read: 4, Written: 3 + 2, // head, group, client, message; a refused commit and one of a rejection
+	}, push(creates("c", 208, 1))); diff != "" {
+		t.Errorf("a message that exists against expectation (-want +got):\n%s", diff)
+	}
 	begins.check(t)
 	storetest.MustFsck(t, f.Store, "s")
 }
 
 // begins counts transactions apart: the next commit's is begun beside the one under
 // way, and may be counted with either.
-type begins struct{ begun, ended int }
+type begins struct{ begun, ended, undone int }
 
-// without takes what was begun and given up out of the counts of a push.
+// without takes what was begun and rolled back out of the counts of a push.
 func (b *begins) without(c rpccount.Counts) rpccount.Counts {
-	b.begun += c.RPCs["BeginTransaction"] - c.RPCs["Rollback"]
+	b.begun += c.RPCs["BeginTransaction"]
+	b.undone += c.RPCs["Rollback"]
 	b.ended += c.RPCs["Commit"]
 	delete(c.RPCs, "BeginTransaction")
 	delete(c.RPCs, "Rollback")
 	return c
 }
 
-// check wants one transaction for each commit, and one more got ready at the most.
+// check wants one transaction for each commit, and one more got ready at the most, not
+// counting those that were given up.
 func (b *begins) check(t *testing.T) {
 	t.Helper()
-	if b.begun < b.ended || b.begun > b.ended+1 {
-		t.Errorf("%d transactions were begun for %d commits", b.begun, b.ended)
+	if b.begun < b.ended || b.begun-b.undone > b.ended+1 {
+		t.Errorf("%d transactions were begun and %d rolled back for %d commits", b.begun, b.undone, b.ended)
 	}
 }
 

@@ -118,14 +118,22 @@ func (r refusal) explained(err error) refusal {
 }
 
 // bodyError says what an error of reading a request's body means.
-func bodyError(err error) error {
+func (x *exchange) bodyError(err error) error {
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge(e.Limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return refusal{http.StatusRequestTimeout, "request_timeout", "The body did not arrive in time."}
+		return refusal{http.StatusRequestTimeout, "request_timeout", x.lateText()}
 	}
 	return refusal{http.StatusBadRequest, "bad_request", "The body broke off, or is not framed as HTTP demands."}
+}
+
+// lateText says how much time a body had, where that is known.
+func (x *exchange) lateText() string {
+	if d := x.h.config.BodyTimeout; d > 0 {
+		return fmt.Sprintf("The request did not arrive within %v.", d)
+	}
+	return "The body did not arrive in time."
 }
 
 func tooLarge(limit int64) error {

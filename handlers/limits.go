@@ -1,9 +1,12 @@
 package handlers
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/replifire/replifire/limit"
 )
@@ -25,6 +28,9 @@ type Limits struct {
 	// MaxBodiesBytes bounds the bodies of all requests under way together, beyond it
 	// 429. It MUST NOT be less than MaxBodyBytes.
 	MaxBodiesBytes int64
+	// BodyTimeout is how long the server waits for a request to arrive. It is only told
+	// to whom the server, http.Server.ReadTimeout, has cut off, with 408. 0: not known.
+	BodyTimeout time.Duration
 	// MaxMutations bounds those of a push, beyond it 413.
 	MaxMutations int
 	// MaxResponseBytes bounds the answer to a pull before it is compressed. The answer
@@ -42,7 +48,8 @@ type Limits struct {
 
 func (l *Limits) negative() bool {
 	return l.MaxBodyBytes < 0 || l.MaxBodiesBytes < 0 || l.MaxMutations < 0 || l.MaxResponseBytes < 0 ||
-		l.MaxUserStreams < 0 || l.UserRate.PerSecond < 0 || l.AddressRate.PerSecond < 0 || l.Proxies < 0
+		l.MaxUserStreams < 0 || l.BodyTimeout < 0 ||
+		l.UserRate.PerSecond < 0 || l.AddressRate.PerSecond < 0 || l.Proxies < 0
 }
 
 // limits are the Limits at work.
@@ -50,7 +57,11 @@ type limits struct {
 	users, addresses *limit.Buckets
 	streams          *limit.Slots
 	bodies           *limit.Budget
+	large            chan struct{} // who holds a place decodes a large body
 }
+
+// largeBody is from what size on a body waits for its turn to be decoded.
+const largeBody = 256 << 10
 
 func newLimits(l Limits) limits {
 	return limits{
@@ -58,6 +69,7 @@ func newLimits(l Limits) limits {
 		addresses: limit.NewBuckets(l.AddressRate, maxBuckets),
 		streams:   limit.NewSlots(l.MaxUserStreams),
 		bodies:    limit.NewBudget(l.MaxBodiesBytes),
+		large:     make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 }
 
@@ -117,6 +129,21 @@ func (x *exchange) takeBytes(n int64) error {
 	}
 	x.bodyBytes += n
 	return nil
+}
+
+// awaitTurn waits until a body of n bytes may be decoded, if it is large: at most half
+// the processors do that, so that small requests, which most are, find one that is free.
+// The caller gives its turn back by done.
+func (x *exchange) awaitTurn(n int) (done func(), err error) {
+	if n < largeBody {
+		return func() {}, nil
+	}
+	select {
+	case x.h.limits.large <- struct{}{}:
+		return func() { <-x.h.limits.large }, nil
+	case <-x.r.Context().Done():
+		return nil, context.Cause(x.r.Context())
+	}
 }
 
 // release gives back what the request has taken.

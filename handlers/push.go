@@ -14,10 +14,7 @@ func (x *exchange) push() error {
 	if err != nil {
 		return err
 	}
-	req, err := protocol.DecodePushRequest(body)
-	if err == nil {
-		err = x.checkMutations(len(req.Mutations))
-	}
+	req, err := x.decodePush(body)
 	if err == nil {
 		err = x.h.config.Engine.Push(x.r.Context(), x.caller, req)
 	}
@@ -25,6 +22,20 @@ func (x *exchange) push() error {
 		return x.answerable(err)
 	}
 	return x.json([]byte("{}"))
+}
+
+// decodePush decodes a push that is not too long, when it is its turn.
+func (x *exchange) decodePush(body []byte) (*protocol.PushRequest, error) {
+	done, err := x.awaitTurn(len(body))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	req, err := protocol.DecodePushRequest(body)
+	if err != nil {
+		return nil, err
+	}
+	return req, x.checkMutations(len(req.Mutations))
 }
 
 // admitted is the body of a request that is allowed.

@@ -156,7 +156,7 @@ func (x *exchange) body() ([]byte, error) {
 			return body, nil
 		}
 		if err != nil {
-			return nil, bodyError(err)
+			return nil, x.bodyError(err)
 		}
 	}
 }

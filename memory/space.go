@@ -83,6 +83,12 @@ func (s *space) freeze() *state {
 	return s.frozen
 }
 
+// stores reports whether there is an entry of that key, a tombstone too.
+func (s *space) stores(key string) bool {
+	_, ok := s.live.byKey.Get(&engine.Entry{Key: key})
+	return ok
+}
+
 // change is a commit whose documents belong to the store.
 type change struct {
 	head    engine.Head

@@ -84,6 +84,11 @@ func (s *Store) conflict(id protocol.SpaceID, c engine.Commit) error {
 		return fmt.Errorf("%w: at version %d, commit follows %d",
 			engine.ErrConflict, head.Version, c.Prev.Version)
 	}
+	for _, key := range c.Absent {
+		if sp := s.spaces[id]; sp != nil && sp.stores(key) {
+			return fmt.Errorf("%w: an entry is stored that must be absent", engine.ErrConflict)
+		}
+	}
 	for _, g := range c.Groups {
 		if _, ok := s.groups[g.ID]; ok {
 			return fmt.Errorf("%w: client group %q exists", engine.ErrConflict, g.ID)

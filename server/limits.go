@@ -109,6 +109,7 @@ func (s *Settings) httpLimits() handlers.Limits {
 	l := handlers.Limits{
 		MaxBodyBytes:     s.MaxBodyBytes,
 		MaxBodiesBytes:   s.MaxBodiesBytes,
+		BodyTimeout:      s.BodyTimeout,
 		MaxMutations:     s.MaxMutations,
 		MaxResponseBytes: s.MaxResponseBytes,
 		MaxUserStreams:   s.MaxStreamsPerUser,

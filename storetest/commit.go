@@ -18,6 +18,7 @@ var commitCases = []testCase{
 	{name: "CommitOfNothing", run: testEmptyCommit},
 	{name: "StaleCommitConflicts", run: testStale},
 	{name: "ExistingGroupConflicts", run: testGroupExists},
+	{name: "StoredEntryConflicts", run: testAbsent},
 	{name: "ImpossibleCommits", run: testImpossible},
 	{name: "CommitCopies", run: testOwnership},
 	{name: "SpacesAreApart", run: testSpacesApart},
@@ -190,6 +191,24 @@ func testGroupExists(k *kit) {
 		k.Errorf("group %+v of a refused commit", g)
 	}
 	k.commit("s", head, Group("new", "u", "s"), Client("c", "g", 2))
+}
+
+// testAbsent: what is said to be absent must not be stored, in whatever state.
+func testAbsent(k *kit) {
+	head := k.commit("s", engine.Head{}, Put("below base", `1`))
+	head = k.commit("s", head, Reset())
+	head = k.commit("s", head, Put("value", `1`), Put("deleted", `1`))
+	head = k.commit("s", head, Del("deleted"))
+	for _, key := range []string{"value", "deleted", "below base"} {
+		c := Step(head, Put("other", `2`), Put("new", `2`), Absent("new"), Put(key, `2`), Absent(key))
+		k.refused("s", c, engine.ErrConflict)
+	}
+	head = k.commit("s", head,
+		Put("value", `2`), Put("z new", `2`), Absent("z new"), Put("a/new", `2`), Absent("a/new"),
+		Del("new, deleted"), Absent("new, deleted"))
+	k.refused("s", Step(head, Put("a/new", `3`), Absent("a/new")), engine.ErrConflict)
+	k.refused("s", Step(head, Del("new, deleted"), Absent("new, deleted")), engine.ErrConflict)
+	k.commit("t", engine.Head{}, Put("value", `1`), Absent("value")) // of another space
 }
 
 // testImpossible holds a store to refuse at once, for good and whole, what would

@@ -90,6 +90,7 @@ func commitMutants() map[string]mutant {
 			}
 			return head, err
 		}})},
+		"stored entries ignored":        {"StoredEntryConflicts", edits(func(c *engine.Commit) { c.Absent = nil })},
 		"conflict called unavailable":   {"StaleCommitConflicts", becomes(engine.ErrConflict, engine.ErrUnavailable)},
 		"impossible called unavailable": {"ImpossibleCommits", becomes(engine.ErrImpossible, engine.ErrUnavailable)},
 		"lost reply called conflict":    {"LostReply", becomes(engine.ErrUnknownOutcome, engine.ErrConflict)},

@@ -59,6 +59,11 @@ func Del(key string) Change {
 	}
 }
 
+// Absent has the commit refused if key, which it also writes, is stored.
+func Absent(key string) Change {
+	return func(c *engine.Commit) { c.Absent = append(c.Absent, key) }
+}
+
 // Client writes a client whole.
 func Client(
 	id protocol.ClientID, group protocol.ClientGroupID, lastMutationID int64,

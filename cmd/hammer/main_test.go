@@ -232,6 +232,9 @@ func TestMistakes(t *testing.T) {
 		"unknown placeholder": {
 			args: []string{template(`{"name": "n", "args": {{now}}}`)}, want: "placeholder {{now}}: is not known",
 		},
+		"period of nothing": {
+			args: []string{template(`{"name": "n", "args": {{period 0s}}}`)}, want: `"0s" is not a time such as 10s`,
+		},
 		"unknown template field": {
 			args: []string{template(`{"name": "n", "arguments": 1}`)}, want: `unknown field "arguments"`,
 		},

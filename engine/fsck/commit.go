@@ -47,6 +47,11 @@ func (r *Report) commitEntries(c engine.Commit) {
 		}
 		keys[e.Key] = true
 	}
+	for _, key := range c.Absent {
+		if !keys[key] {
+			r.add(EntryOnce, "entry "+quote(key), "must be absent, and is not written")
+		}
+	}
 }
 
 func (r *Report) commitClients(c engine.Commit) {

@@ -178,6 +178,9 @@ func (e *Emulator) answers(ctx context.Context) bool {
 // Host is the emulator's address, "127.0.0.1:PORT".
 func (e *Emulator) Host() string { return e.host }
 
+// PID is the emulator's process, to measure it by.
+func (e *Emulator) PID() int { return e.command.Process.Pid }
+
 // Stop ends the emulator and waits until it is gone; all data is lost. It fails
 // if the emulator had ended by itself before. Stopping again does nothing.
 func (e *Emulator) Stop() error {

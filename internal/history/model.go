@@ -33,6 +33,9 @@ func read(m Mutation) call {
 
 // owner is the client that alone writes a key, "" for one that everybody may write.
 func owner(key string) protocol.ClientID {
+	if strings.HasPrefix(key, registerPrefix) {
+		return ""
+	}
 	id, ok := strings.CutPrefix(key, prefix)
 	run, rest, ok2 := strings.Cut(id, "-")
 	client, _, ok3 := strings.Cut(rest, "-")

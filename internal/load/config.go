@@ -79,6 +79,9 @@ type Config struct {
 	// Rate is how many mutations per second all clients together offer, evenly,
 	// whatever the server does (open loop). 0: closed loop.
 	Rate float64
+	// Burst is how many mutations a client issues at a time in the open loop, at most: it is
+	// drawn anew each time, small ones more often, and the rate stays the same. 0: one.
+	Burst int
 	// Backlog is how many unconfirmed mutations a client has at most in the open
 	// loop; what is due beyond is counted as shed. 0: DefaultBacklog.
 	Backlog int
@@ -132,6 +135,7 @@ func (c Config) withDefaults(runName string) Config {
 		c.Clients = DefaultClients
 	}
 	c.Groups = cmp.Or(c.Groups, c.Clients+c.Pullers)
+	c.Burst = cmp.Or(c.Burst, 1)
 	c.Backlog = cmp.Or(c.Backlog, DefaultBacklog)
 	c.Pending = cmp.Or(c.Pending, DefaultPending)
 	c.Duration = cmp.Or(c.Duration, DefaultDuration)
@@ -162,7 +166,7 @@ func (c *Config) valid() error {
 		}
 	}
 	switch {
-	case min(c.Spaces, c.Groups, c.Backlog, c.Pending) < 1, min(c.Clients, c.Pullers) < 0:
+	case min(c.Spaces, c.Groups, c.Burst, c.Backlog, c.Pending) < 1, min(c.Clients, c.Pullers) < 0:
 		return errors.New("a number is negative")
 	case min(c.Think, c.Ramp) < 0, min(c.Duration, c.Settle, c.Timeout, c.LiveEvery) <= 0:
 		return errors.New("a time is negative")

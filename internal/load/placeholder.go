@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"time"
 )
 
 const (
@@ -35,6 +36,8 @@ func parsePlaceholder(words []string) (func(*values) string, error) {
 		return intPlaceholder(args)
 	case "pick":
 		return pickPlaceholder(args)
+	case "period":
+		return periodPlaceholder(args)
 	}
 	return nil, errors.New("is not known")
 }
@@ -78,6 +81,17 @@ func pickPlaceholder(words []string) (func(*values) string, error) {
 		}
 		return words[v.random.IntN(len(words))]
 	}, nil
+}
+
+func periodPlaceholder(args []string) (func(*values) string, error) {
+	if len(args) != 1 {
+		return nil, fmt.Errorf("has %d arguments, want 1", len(args))
+	}
+	length, err := time.ParseDuration(args[0])
+	if err != nil || length < time.Millisecond {
+		return nil, fmt.Errorf("%q is not a time such as 10s", args[0])
+	}
+	return func(v *values) string { return strconv.FormatInt(int64(v.elapsed/length), 10) }, nil
 }
 
 // integers reads exactly count of them.

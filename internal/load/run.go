@@ -25,6 +25,9 @@ type run struct {
 	streams   []*stream
 	// settles is closed when nothing new is offered any more.
 	settles chan struct{}
+	// offers are the clients that may still issue a mutation: one that was due just before
+	// the end is issued after it.
+	offers sync.WaitGroup
 
 	problems problems
 }
@@ -145,11 +148,13 @@ func (r *run) do(ctx context.Context) (Report, error) {
 	offering, stopOffering := context.WithDeadline(work, r.meter.window.to)
 	defer stopOffering()
 	var wg sync.WaitGroup
+	r.offers.Add(r.config.Clients)
 	for n := range r.clients {
 		wg.Go(func() { r.runClient(work, offering, n) })
 	}
 	stopLive := r.startLive(work)
 	measured := r.measure(offering)
+	r.offers.Wait()
 	close(r.settles)
 	r.drain(work)
 	stop()
@@ -180,7 +185,10 @@ func (r *run) runClient(work, offering context.Context, n int) {
 	}
 	if n < r.config.Clients {
 		wg.Go(func() { c.loop(work, c.toPush, c.push) })
-		wg.Go(func() { c.offer(offering, n) })
+		wg.Go(func() {
+			defer r.offers.Done()
+			c.offer(offering, n)
+		})
 	}
 	c.loop(work, c.toPull, c.pull)
 }

@@ -26,6 +26,7 @@ func TestRunConverges(t *testing.T) {
 		"several pending":     {Clients: 4, Pending: 5, Ramp: 50 * time.Millisecond},
 		"think time":          {Clients: 2, Think: 20 * time.Millisecond},
 		"open loop":           {Clients: 4, Rate: 400},
+		"bursts":              {Clients: 4, Rate: 400, Burst: 20},
 		"groups and spaces":   {Clients: 12, Groups: 6, Spaces: 2},
 		"a stream per group":  {Clients: 12, Groups: 6, Spaces: 2, Streams: load.PerGroup},
 		"uneven groups":       {Clients: 9, Groups: 3, Spaces: 2, Streams: load.PerGroup},

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // PlaceholderHelp describes the language of templates, for a help text.
@@ -24,6 +25,7 @@ const PlaceholderHelp = `A template is a mutation as JSON, with placeholders, su
   {{text N}}      N random lower-case letters and spaces
   {{int A B}}     a random integer from A to B
   {{pick X Y Z}}  one of the words
+  {{period D}}    how many times D, such as 10s, have passed since the run began
 
 Within a JSON string a placeholder is part of the text; elsewhere it is a value of its
 own, such as {{seq}} for a number. "name" and "args" are the mutation's. "weight" says how
@@ -66,6 +68,7 @@ type values struct {
 	seq      int64
 	uuid     string
 	random   *rand.Rand
+	elapsed  time.Duration // since the run began
 	// word, if not nil, is the word that every pick takes, for checking.
 	word *int
 }

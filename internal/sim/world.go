@@ -126,6 +126,7 @@ func newWorld(config Config) *world {
 		MaxBatchMutations: pick(chance, []int{1, 2, 5, 500}),
 		MaxTailBytes:      pick(chance, []int{1, 1200, 4 << 20}),
 		MaxKnownBytes:     pick(chance, []int{1, 600, 4 << 20}),
+		ExpectAfter:       pick(chance, []int{-1, 1, engine.DefaultExpectAfter}),
 	}
 	for i := range 1 + chance.IntN(2) {
 		w.spaces = append(w.spaces, protocol.SpaceID(fmt.Sprintf("s%d", i+1)))

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -19,6 +21,7 @@ type bench struct {
 	runs   int
 	only   string
 	host   string // of the emulator
+	pid    int    // of the emulator
 	serial int    // of projects
 	began  time.Time
 	tables []table
@@ -38,6 +41,8 @@ func run(ctx context.Context) error {
 	flag.DurationVar(&b.window, "window", 5*time.Second, "`time` of each measurement of throughput")
 	flag.IntVar(&b.runs, "runs", 3, "`times` each is measured, interleaved")
 	flag.StringVar(&b.only, "only", "", "measure only those whose `name` contains this, and write nothing")
+	cpuProfile := flag.String("cpuprofile", "", "`file` for a processor profile of this program; "+
+		"with -only calls that is engine, SDK and gRPC of a push")
 	out := flag.String("out", "docs/performance.md", "`file` whose marked part is replaced")
 	flag.Parse()
 	em, err := emulator.Start(ctx, emulator.Options{HeapMiB: 4096})
@@ -45,14 +50,36 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = em.Stop() }()
-	b.host = em.Host()
-	if err := b.measure(ctx); err != nil {
+	b.host, b.pid = em.Host(), em.PID()
+	stop, err := startProfile(*cpuProfile)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(b.measure(ctx), stop()); err != nil {
 		return err
 	}
 	if b.only != "" {
 		return writeTables(os.Stdout, b.tables)
 	}
 	return b.write(*out)
+}
+
+// startProfile writes a processor profile to a file, if it has a name, until stop.
+func startProfile(name string) (stop func() error, err error) {
+	if name == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // measure runs the parts one after the other.
@@ -63,12 +90,17 @@ func (b *bench) measure(ctx context.Context) error {
 	}{
 		{"throughput", b.throughput},
 		{"spaces", b.spaces},
+		{"profile", b.profile},
+		{"calls", b.calls},
 		{"backlog", b.backlog},
 		{"pokes", b.pokes},
 		{"cost", b.cost},
 		{"first pull", b.firstPull},
 		{"streams", b.streams},
 		{"start", b.start},
+	}
+	if _, err := b.service(ctx, 1, 64, 64); err != nil { // the emulator, a Java program, warms up
+		return err
 	}
 	for _, p := range parts {
 		if !strings.Contains(p.name, b.only) {

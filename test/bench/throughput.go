@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	gcfirestore "cloud.google.com/go/firestore"
@@ -28,9 +31,6 @@ func (b *bench) throughput(ctx context.Context) error {
 		{"1 instance", func(ctx context.Context, n int) (sample, error) { return b.service(ctx, 1, n, 1) }},
 		{"2 instances", func(ctx context.Context, n int) (sample, error) { return b.service(ctx, 2, n, 1) }},
 		{"plain", b.plainPattern},
-	}
-	if _, err := b.service(ctx, 1, 64, 1); err != nil { // the emulator, a Java program, warms up
-		return err
 	}
 	counts := []int{8, 64, 256}
 	found := map[string][]sample{}
@@ -169,39 +169,62 @@ func (b *bench) spaces(ctx context.Context) error {
 
 // backlog is one push of 5,000 mutations while eight others go on.
 func (b *bench) backlog(ctx context.Context) error {
-	var took, before, during []float64
+	var took, before, during, times, calmMiB, peakMiB []float64
 	for range b.runs {
 		list, err := b.serveAll(ctx, 1)
 		if err != nil {
 			return err
 		}
-		c := client()
-		calm, err := b.pushers(ctx, 8, pushTo(c, list, 1))
+		r, err := b.backlogOnce(ctx, list)
 		if err != nil {
 			return err
 		}
-		done := make(chan time.Duration, 1)
-		began := time.Now()
-		go func() {
-			if err := post(ctx, c, list[0].url+"/api/replicache/push?space=s0", pushBody(999, 1, 5000), nil); err != nil {
-				b.say("backlog: %v", err)
-			}
-			done <- time.Since(began)
-		}()
-		busy, err := (&bench{window: 2 * time.Second}).pushers(ctx, 8, func(ctx context.Context, p int, id int64) error {
-			return pushTo(c, list, 1)(ctx, p+1000, id)
-		})
-		if err != nil {
-			return err
-		}
-		took = append(took, (<-done).Seconds())
-		before, during = append(before, calm.p99.Seconds()), append(during, busy.p99.Seconds())
+		took = append(took, r.took.Seconds())
+		before, during = append(before, r.before.Seconds()), append(during, r.during.Seconds())
+		times = append(times, r.during.Seconds()/r.before.Seconds())
+		calmMiB, peakMiB = append(calmMiB, r.calmMiB), append(peakMiB, r.peakMiB)
 		stopAll(list)
 	}
 	b.tables = append(b.tables, table{
-		title:  "An offline backlog: one push of 5,000 mutations, beside 8 pushers",
-		header: []string{"applied within", "p99 of the others before", "p99 of the others meanwhile"},
-		rows:   [][]string{{ms(median(took)), ms(median(before)), ms(median(during))}},
+		title: "An offline backlog: one push of 5,000 mutations, beside 8 pushers",
+		header: []string{
+			"applied within", "p99 of the others before", "meanwhile", "times, of each run", "memory before", "at its peak",
+		},
+		rows: [][]string{{
+			ms(median(took)), ms(median(before)), ms(median(during)),
+			fmt.Sprintf("%.1f × [%.1f–%.1f]", median(times), slices.Min(times), slices.Max(times)),
+			fmt.Sprintf("%.0f MiB", median(calmMiB)), fmt.Sprintf("%.0f MiB", median(peakMiB)),
+		}},
 	})
 	return nil
+}
+
+// backlogRun is what a backlog did to an instance and to who pushed beside it.
+type backlogRun struct {
+	took, before, during time.Duration
+	calmMiB, peakMiB     float64
+}
+
+func (b *bench) backlogOnce(ctx context.Context, list []*instance) (r backlogRun, err error) {
+	c := client()
+	defer c.CloseIdleConnections()
+	calm, err := b.pushers(ctx, 8, pushTo(c, list, 1))
+	if err != nil {
+		return r, err
+	}
+	r.calmMiB, _ = list[0].memory()
+	var wg sync.WaitGroup
+	var failed error
+	wg.Go(func() {
+		began := time.Now()
+		failed = post(ctx, c, list[0].url+"/api/replicache/push?space=s0", pushBody(999, 1, 5000), nil)
+		r.took = time.Since(began)
+	})
+	busy, err := (&bench{window: 2 * time.Second}).pushers(ctx, 8, func(ctx context.Context, p int, id int64) error {
+		return pushTo(c, list, 1)(ctx, p+1000, id)
+	})
+	wg.Wait()
+	_, r.peakMiB = list[0].memory()
+	r.before, r.during = calm.p99, busy.p99
+	return r, errors.Join(err, failed)
 }

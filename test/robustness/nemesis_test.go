@@ -22,7 +22,7 @@ type nemesis struct {
 
 	counts map[string]int
 	// caught is how many of the kills met at least one push under way.
-	caught int
+	caught atomic.Int64
 }
 
 func newNemesis(servers []*server, recorder *history.Recorder, seed uint64) *nemesis {
@@ -86,16 +86,20 @@ func trouble(name string, draw func(*rand.Rand) faulttcp.Trouble, where func(*se
 	}}
 }
 
-// run does one thing after another until ctx ends; every second one is a kill while there
-// are kills left. In the end everything is healed.
+// run does one thing after another until ctx ends, with the kills spread evenly between. In
+// the end everything is healed.
 func (n *nemesis) run(ctx context.Context) {
 	all := actions()
+	began := time.Now()
+	end, _ := ctx.Deadline()
 	for turn := 0; wait(ctx, millis(n.chance, 300)); turn++ {
 		if turn%len(all) == 0 {
 			n.chance.Shuffle(len(all), func(a, b int) { all[a], all[b] = all[b], all[a] })
 		}
 		n.act(ctx, all[turn%len(all)])
-		if n.caught < *killsFlag && ctx.Err() == nil {
+		// The last one is due somewhat before the end.
+		due := float64(*killsFlag)*float64(time.Since(began))/(0.9*float64(end.Sub(began))) + 1
+		if float64(n.caught.Load()) < due && ctx.Err() == nil {
 			n.act(ctx, action{"kill", (*nemesis).killOne})
 		}
 	}
@@ -119,7 +123,7 @@ func (n *nemesis) killOne(ctx context.Context, i int) {
 	}
 	n.awaitFlying(ctx, i)
 	if n.flying[i].Load() > 0 {
-		n.caught++
+		n.caught.Add(1)
 	}
 	s.kill()
 	s.back.SetTrouble(faulttcp.Trouble{})
@@ -152,7 +156,7 @@ func (n *nemesis) killBoth(context.Context, int) {
 	}
 	for i, s := range n.servers {
 		if n.flying[i].Load() > 0 {
-			n.caught++
+			n.caught.Add(1)
 		}
 		<-s.process.done
 		s.start()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -45,6 +46,8 @@ type server struct {
 	address string
 	front   *faulttcp.Proxy // what clients connect to
 	back    *faulttcp.Proxy // what it takes for the emulator
+
+	out io.Writer // what it prints; nil: to its log
 
 	starts  int
 	process *process
@@ -107,6 +110,9 @@ func (s *server) start() {
 		"GOOGLE_CLOUD_PROJECT=" + s.project, "FIRESTORE_EMULATOR_HOST=" + s.back.Addr(),
 	}, s.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if s.out != nil {
+		p.cmd.Stdout = s.out
+	}
 	if err := p.cmd.Start(); err != nil {
 		s.t.Errorf("starting a server: %v", err)
 		close(p.done)

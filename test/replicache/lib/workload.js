@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import {pull} from './http.js';
 import {messageKey} from './mutators.js';
-import {sleep} from './wait.js';
+import {sleep, until} from './wait.js';
 
 /**
  * @typedef {import('./client.js').Client} Client
@@ -139,7 +139,10 @@ export class Journal {
    */
   async #checkAcknowledged(server, space) {
     for (const [clientID, {group, count}] of this.clients) {
-      const {lastMutationIDChanges} = await pull(server.url, space, {clientGroupID: group});
+      // The server may still be under fire: then there is no answer, but never a wrong one.
+      const {lastMutationIDChanges} = await until('a pull by hand is answered', () =>
+        pull(server.url, space, {clientGroupID: group}),
+      );
       assert.equal(lastMutationIDChanges[clientID], count, `the lastMutationID of ${clientID}`);
     }
   }

@@ -1,0 +1,159 @@
+package abuse_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+func attacks() []attack {
+	return []attack{
+		{"a byte too much, announced", tooLarge(8<<20+1, true), []int{http.StatusRequestEntityTooLarge}},
+		{"a byte too much, in chunks", tooLarge(8<<20+1, false), []int{http.StatusRequestEntityTooLarge}},
+		{"huge body, announced", tooLarge(0, true), []int{http.StatusRequestEntityTooLarge}},
+		{"huge body, in chunks", tooLarge(0, false), nil},
+		{"gzip bomb", bomb, []int{http.StatusUnsupportedMediaType}},
+		{"deep JSON", deep, []int{http.StatusOK, http.StatusBadRequest}},
+		{"many mutations", manyMutations, []int{http.StatusRequestEntityTooLarge}},
+		{"large header", largeHeader, []int{http.StatusRequestHeaderFieldsTooLarge}},
+		{"many headers", manyHeaders, []int{http.StatusRequestHeaderFieldsTooLarge}},
+		{"new spaces of a user", spacesOfUser, []int{http.StatusOK, http.StatusTooManyRequests}},
+		{"new spaces of nobody", spacesOfNobody, []int{http.StatusUnauthorized}},
+		{"poke streams, held and opened again", streams, []int{http.StatusOK, http.StatusTooManyRequests}},
+		{"connections without a header", silent, nil},
+		{"bodies of a byte a second", slowBodies, []int{http.StatusRequestTimeout}},
+	}
+}
+
+// tooLarge sends bodies of so many bytes, 0: the size's.
+func tooLarge(bytes int64, announced bool) func(context.Context, *attacker) {
+	return func(ctx context.Context, a *attacker) {
+		n, length := bytes, int64(-1)
+		if n == 0 {
+			n = a.size.body
+		}
+		if announced {
+			length = n
+		}
+		a.repeat(ctx, func(ctx context.Context) {
+			a.post(ctx, "space=large", a.token, io.LimitReader(spaces{}, n), length, "", "")
+		})
+	}
+}
+
+// spaces reads as JSON's white space, without an end.
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+func bomb(ctx context.Context, a *attacker) {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := io.Copy(w, io.LimitReader(spaces{}, a.size.body)); err != nil {
+		a.t.Error(err)
+	}
+	if err := w.Close(); err != nil {
+		a.t.Error(err)
+	}
+	a.repeat(ctx, func(ctx context.Context) {
+		a.post(ctx, "space=bomb", a.token, bytes.NewReader(packed.Bytes()), int64(packed.Len()), "Content-Encoding", "gzip")
+	})
+}
+
+// depth is how deep JSON may be: arguments as deep as that reject their mutation, and
+// anything deeper is no request.
+const depth = 10_000
+
+func deep(ctx context.Context, a *attacker) {
+	body := strings.Repeat("[", depth+1) + strings.Repeat("]", depth+1)
+	// The arguments are in the mutation, in the list, in the push.
+	args := body[4 : len(body)-4]
+	var n atomic.Int64
+	a.repeat(ctx, func(ctx context.Context) {
+		id := fmt.Sprint("deep", n.Add(1))
+		for _, body := range []string{body, push(id, args, 1)} {
+			a.post(ctx, "space=deep", a.token, strings.NewReader(body), int64(len(body)), "", "")
+		}
+	})
+}
+
+// push is the body of a push by a new client, of so many mutations with the same arguments.
+func push(client, args string, mutations int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `{"pushVersion":1,"clientGroupID":"g-%s","profileID":"p","schemaVersion":"","mutations":[`, client)
+	for i := range mutations {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"clientID":%q,"id":%d,"name":"x","args":%s,"timestamp":0}`, client, i+1, args)
+	}
+	b.WriteString("]}")
+	return b.String()
+}
+
+func manyMutations(ctx context.Context, a *attacker) {
+	body := push("c", "0", a.size.mutations)
+	a.repeat(ctx, func(ctx context.Context) {
+		a.post(ctx, "space=many", a.token, strings.NewReader(body), int64(len(body)), "", "")
+	})
+}
+
+func largeHeader(ctx context.Context, a *attacker) {
+	value := strings.Repeat("x", 1<<20)
+	a.repeat(ctx, func(ctx context.Context) {
+		a.post(ctx, "space=header", a.token, http.NoBody, 0, "X-Large", value)
+	})
+}
+
+// spacesOfUser writes into a new space with every push.
+func spacesOfUser(ctx context.Context, a *attacker) { newSpaces(ctx, a, a.token) }
+
+func spacesOfNobody(ctx context.Context, a *attacker) { newSpaces(ctx, a, "") }
+
+func newSpaces(ctx context.Context, a *attacker, token string) {
+	var n atomic.Int64
+	a.repeat(ctx, func(ctx context.Context) {
+		for range a.size.spaces / workers {
+			id := fmt.Sprint("new", n.Add(1))
+			message := fmt.Sprintf(`{"id":%q,"from":"x","content":"x","order":1}`, id)
+			body := strings.Replace(push(id, message, 1), `"name":"x"`, `"name":"createMessage"`, 1)
+			a.post(ctx, "space="+id, token, strings.NewReader(body), int64(len(body)), "", "")
+		}
+	})
+}
+
+func streams(ctx context.Context, a *attacker) {
+	a.hold(context.WithoutCancel(ctx), a.size.streams)
+	a.repeat(ctx, func(ctx context.Context) { a.hold(ctx, 1) })
+}
+
+// hold opens so many poke streams, one after the other, and then closes them all.
+func (a *attacker) hold(ctx context.Context, n int) {
+	if n == 0 {
+		return
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.service.url()+"/api/replicache/poke?space=streams", nil)
+	if err != nil {
+		a.t.Error(err)
+		return
+	}
+	req.Header.Set("Authorization", a.token)
+	resp, err := a.client.Do(req)
+	if err != nil {
+		a.count(0)
+		return
+	}
+	defer resp.Body.Close()
+	a.judge(resp)
+	a.hold(ctx, n-1)
+}

@@ -1,0 +1,9 @@
+package abuse_test
+
+import (
+	"testing"
+
+	"github.com/replifire/replifire/internal/emulator/emulatortest"
+)
+
+func TestMain(m *testing.M) { emulatortest.Main(m) }
