@@ -65,7 +65,7 @@ test: page ## Run all tests: Go on both stores, the real Replicache client, the 
 	@$(WITH_EMULATOR) $(MAKE) --no-print-directory test-go test-client test-web test-rules test-signin test-browser
 
 .PHONY: check
-check: test lint shell vuln mod licences sbom fuzz ## Run everything that CI runs.
+check: test cover-core mutants lint shell vuln mod licences sbom fuzz ## Run everything that CI runs.
 
 ##@ Parts of it
 
@@ -133,6 +133,10 @@ race: ## Run the Go tests many times over, to find races.
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME.
 	.ci/fuzz $(FUZZTIME)
+
+.PHONY: mutants
+mutants: ## Build the simulation with each planted bug, all of which it must find.
+	go test ./internal/sim -run '^TestMutantsAreFound$$' -sim.mutants -v -count=1 -timeout=20m
 
 .PHONY: soak
 soak: ## Run the long tests for SOAK, or one PART of them (.ci/soak); SEED=N for the same again.
