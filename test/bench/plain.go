@@ -35,3 +35,25 @@ func plain(ctx context.Context, client *gcfirestore.Client, pusher int, id int64
 		)
 	})
 }
+
+// plainPull is a pull of the same server: the version, what is above the cookie, and the
+// client of the group.
+func plainPull(ctx context.Context, client *gcfirestore.Client, pusher int, cookie *int64) error {
+	space := client.Doc("spaces/default")
+	docs, err := client.GetAll(ctx, []*gcfirestore.DocumentRef{
+		space, space.Collection("clients").Doc(fmt.Sprint("c", pusher)),
+	})
+	if err != nil {
+		return err
+	}
+	above := space.Collection("entries").Where("version", ">", *cookie)
+	if _, err := above.Documents(ctx).GetAll(); err != nil {
+		return err
+	}
+	version, ok := docs[0].Data()["version"].(int64)
+	if !ok {
+		return errors.New("the space has no version")
+	}
+	*cookie = version
+	return nil
+}

@@ -16,11 +16,7 @@ import (
 	gcfirestore "cloud.google.com/go/firestore"
 	"google.golang.org/api/option"
 
-	"github.com/replifire/replifire/chat"
-	"github.com/replifire/replifire/engine"
-	"github.com/replifire/replifire/firestore"
 	"github.com/replifire/replifire/internal/rpccount"
-	"github.com/replifire/replifire/protocol"
 )
 
 // unlimited lets one address do what many clients would.
@@ -363,107 +359,4 @@ func (b *bench) start(ctx context.Context) error {
 		rows:   [][]string{{ms(median(took)), fmt.Sprintf("%.0f MiB", median(resident))}},
 	})
 	return nil
-}
-
-// cost counts documents: 1,000 mutations of ten groups, one each at a time, and 50
-// clients who pull after each round.
-func (b *bench) cost(ctx context.Context) error {
-	t := table{
-		title:  "What 1,000 mutations cost, with 50 pulling clients on one instance",
-		header: []string{"mutations", "commits", "documents written", "documents read", "ids read that have no document"},
-		note: "Ten groups push one mutation each at a time; all 50 clients pull after each round. Counted " +
-			"between the SDK and the emulator. Firestore bills an id without a document as a read: a " +
-			"`createMessage` looks whether its message exists.",
-	}
-	for _, name := range []string{"createMessage", "updateMessage"} {
-		counts, err := b.costOf(ctx, name)
-		if err != nil {
-			return err
-		}
-		t.rows = append(t.rows, []string{
-			name, strconv.Itoa(counts.RPCs["Commit"]), strconv.Itoa(counts.Written), strconv.Itoa(counts.Read),
-			strconv.Itoa(counts.Missing),
-		})
-	}
-	b.tables = append(b.tables, t)
-	return nil
-}
-
-func (b *bench) costOf(ctx context.Context, name string) (rpccount.Counts, error) {
-	conn, counter, err := rpccount.Dial(b.host)
-	if err != nil {
-		return rpccount.Counts{}, err
-	}
-	store, err := firestore.Open(ctx, firestore.Config{ProjectID: b.project(), Conn: conn})
-	if err != nil {
-		return rpccount.Counts{}, err
-	}
-	defer store.Close()
-	e := engine.New(store, chat.Mutators(), engine.Options{})
-	defer e.Close(ctx)
-	r := &rounds{engine: e, cookies: make([]protocol.Cookie, 50)}
-	r.do(ctx, 0, "createMessage")
-	counter.Reset()
-	for round := range int64(100) {
-		r.do(ctx, round+1, name)
-	}
-	return counter.Counts(), r.err
-}
-
-// rounds are ten pushes at once, then fifty pulls at once.
-type rounds struct {
-	engine  *engine.Engine
-	cookies []protocol.Cookie
-	mu      sync.Mutex
-	err     error
-}
-
-func (r *rounds) do(ctx context.Context, round int64, name string) {
-	var wg sync.WaitGroup
-	caller := engine.Caller{Space: "s"}
-	for g := range 10 {
-		wg.Go(func() {
-			id := fmt.Sprintf("%d-%d", g, round)
-			if name == "updateMessage" {
-				id = fmt.Sprintf("%d-0", g)
-			}
-			args, err := json.Marshal(map[string]any{"id": id, "from": "ann", "content": "hello", "order": round})
-			r.note(err)
-			r.note(r.engine.Push(ctx, caller, &protocol.PushRequest{
-				Version: 1, ClientGroupID: protocol.ClientGroupID(fmt.Sprint("g", g)),
-				Mutations: []protocol.Mutation{{
-					ClientID: protocol.ClientID(fmt.Sprint("c", g)), ID: round + 1, Name: name, Args: args,
-				}},
-			}))
-		})
-	}
-	wg.Wait()
-	for i := range r.cookies {
-		wg.Go(func() {
-			if len(r.cookies[i].Raw) == 0 {
-				r.cookies[i], _ = protocol.ParseCookie([]byte("null"))
-			}
-			resp, err := r.engine.Pull(ctx, caller, &protocol.PullRequest{
-				Version: 1, ClientGroupID: protocol.ClientGroupID(fmt.Sprint("g", i%10)), Cookie: r.cookies[i],
-			})
-			if err != nil {
-				r.note(err)
-				return
-			}
-			for _, err := range resp.Patch {
-				r.note(err)
-			}
-			r.cookies[i], err = protocol.ParseCookie(resp.Cookie)
-			r.note(err)
-		})
-	}
-	wg.Wait()
-}
-
-func (r *rounds) note(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.err == nil {
-		r.err = err
-	}
 }
