@@ -40,7 +40,7 @@ const keptLogLines = 20;
 
 /**
  * A page that reloads does not ask whether its client could be closed well: one that is at
- * work on its store at that moment cannot, and says Closed.
+ * work on its store at that moment cannot, and says Closed; so does a pull that is waiting.
  * @param {unknown} err
  */
 function ifClosed(err) {
@@ -186,6 +186,11 @@ export class Client {
       this.#rep.pull().catch(err => this.#noteLog('pull', [err]));
     };
     return new PokeStream(routeURL(url, 'poke', space), onPoke, random, auth);
+  }
+
+  /** Pulls without delay. A reload of the page meanwhile ends the pull, and pulls again. */
+  async pull() {
+    await this.#rep.pull({now: true}).catch(ifClosed);
   }
 
   /**

@@ -74,7 +74,7 @@ async function wiped(world) {
 
 promise('after a wipe, clients that only read show the empty space', async world => {
   const {server, clients} = await wiped(world);
-  await Promise.all(clients.map(client => client.rep.pull({now: true})));
+  await Promise.all(clients.map(client => client.pull()));
   assert.deepEqual(await world.converged(server, clients), {}, 'the view after the wipe');
   checkReloads(clients);
 });
@@ -176,12 +176,12 @@ for (const [what, cookie] of Object.entries(foreignCookies)) {
         return 'message/foreign' in (await client.view());
       });
       await client.moveTo(server.url);
-      await client.rep.pull({now: true});
+      await client.pull();
       const view = await world.converged(server, [client]);
       assert.deepEqual(Object.keys(view), ['message/native'], 'the view');
       await create(client, 'more');
       await client.rep.push({now: true});
-      await client.rep.pull({now: true});
+      await client.pull();
       const after = await world.converged(server, [client]);
       assert.ok('message/more' in after, 'it can go on writing');
       assert.equal(client.reloads, 0, 'reloads');
@@ -198,7 +198,7 @@ promise('a client that wrote to another server starts afresh, once', async world
     const client = world.client(foreign, {pokes: false});
     await create(client, 'lost');
     await client.rep.push({now: true});
-    await client.rep.pull({now: true});
+    await client.pull();
     await until('the other server has acknowledged it', async () => {
       return (await client.pending()) === 0;
     });
@@ -210,7 +210,7 @@ promise('a client that wrote to another server starts afresh, once', async world
     await create(client, 'kept');
     await client.rep.push({now: true});
     await until('the message arrives', async () => 'message/kept' in (await listener.view()));
-    await client.rep.pull({now: true});
+    await client.pull();
     await world.converged(server, [client, listener]);
     assert.equal(client.reloads, 1, 'reloads');
   } finally {

@@ -18,7 +18,7 @@ promise('a second message with the same id disappears, with a reason', async wor
   const {content} = /** @type {{content: string}} */ ((await second.view())[messageKey('m')]);
   assert.equal(content, 'not mine', 'what the second shows at first');
   await second.rep.push({now: true});
-  await second.rep.pull({now: true});
+  await second.pull();
   const view = await world.converged(server, [first, second]);
   assert.deepEqual(view, {[messageKey('m')]: {from: 'first', content: 'mine', order: 1}}, 'the view');
   const [rejection, ...more] = second.rejections[second.rep.clientID] ?? [];
