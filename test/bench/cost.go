@@ -47,8 +47,10 @@ func (b *bench) cost(ctx context.Context) error {
 	written := plot{
 		file: "documents.svg", title: "Documents per mutation, pushed", x: "clients that pull", y: "documents", logX: true,
 		lines: []series{
-			{name: "1 instance, written"}, {name: "1 instance, read"},
-			{name: "plain, written"}, {name: "plain, read"},
+			{name: "1 instance, written"},
+			{name: "1 instance, read"},
+			{name: "plain, written"},
+			{name: "plain, read"},
 		},
 	}
 	read := plot{
