@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -123,7 +124,7 @@ func workAll(ctx context.Context, binary string, start uint64, n int) (report, e
 	reports := make([]report, (n+piece-1)/piece)
 	began := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.NumCPU())
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range reports {
 		group.Go(func() (err error) {
 			reports[i], err = work(ctx, binary, start+uint64(i*piece), min(piece, n-i*piece))
@@ -139,16 +140,32 @@ func workAll(ctx context.Context, binary string, start uint64, n int) (report, e
 	return all, err
 }
 
-// TestSoak runs seeds for a time, and says every ten seconds how far it is.
+// processorTime is what the workers that have ended took.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// TestSoak runs seeds for a time, or until it is interrupted, and says every ten seconds how
+// far it is. GOMAXPROCS is how many processors it uses.
 func TestSoak(t *testing.T) { //nolint:paralleltest // one processor, one run at a time
 	if *durationFlag == 0 {
 		t.Skip("no -sim.duration")
 	}
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	const round = 1000
 	began, said := time.Now(), time.Now()
 	var all report
 	for start := *startFlag; time.Since(began) < *durationFlag && all.Violation == ""; start += round {
-		r, err := workAll(t.Context(), testBinary(t), start, round)
+		r, err := workAll(ctx, testBinary(t), start, round)
+		if ctx.Err() != nil {
+			break // what this round had done is not counted
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,17 +176,14 @@ func TestSoak(t *testing.T) { //nolint:paralleltest // one processor, one run at
 			fmt.Println(all)
 		}
 	}
-	raw, err := json.Marshal(all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Println(strings.TrimSpace(string(raw)))
 	result := "0 violations"
 	if all.Violation != "" {
 		result = "FAILED: " + all.Violation
 	}
-	fmt.Printf("row: | simulation | %v | `go test ./internal/sim -run TestSoak -sim.duration=%v -sim.start=%d` | "+
-		"%d | %s | %s |\n", all, *durationFlag, *startFlag, *startFlag, time.Now().Format(time.DateOnly), result)
+	fmt.Printf("row: | simulation | %v; %v of processor time | "+
+		"`go test ./internal/sim -run TestSoak -timeout=0 -sim.duration=%v -sim.start=%d` | %d | %s | %s |\n",
+		all, processorTime(t).Round(time.Second), *durationFlag, *startFlag, *startFlag,
+		time.Now().Format(time.DateOnly), result)
 	if all.Violation != "" {
 		t.Errorf("%s\nagain: go test ./internal/sim -run TestReplay -sim.seed=%d", all.Violation, all.Failed)
 	}
