@@ -53,15 +53,23 @@ func (s *Server) httpServer() *http.Server {
 	return srv
 }
 
+// acceptGrace is how long a server that is told to stop still takes new connections. One that
+// a client has made and the server has not accepted yet would be reset when it stops to listen.
+const acceptGrace = 200 * time.Millisecond
+
 // shutdown lets the requests under way finish before the engine is closed: a
 // push that has reached us is answered. A quarter of the time is kept for
-// answering those that were not done in time and are given up.
+// answering those that were not done in time and are given up; an eighth is how long a
+// connection that is open already may take to begin its first request.
 func (s *Server) shutdown(ctx context.Context, srv *http.Server, idle *unused) error {
 	ctx, cancel := context.WithTimeout(ctx, s.settings.DrainTimeout)
 	defer cancel()
+	<-time.After(min(acceptGrace, s.settings.DrainTimeout/8))
 	patience, done := context.WithTimeout(ctx, s.settings.DrainTimeout*3/4)
 	defer done()
-	defer time.AfterFunc(unusedGrace, idle.close).Stop()
+	// A connection that is open may have a request on its way, which a busy machine is late
+	// to notice.
+	defer time.AfterFunc(s.settings.DrainTimeout/8, idle.close).Stop()
 	late := srv.Shutdown(patience)
 	err := s.Close(patience)
 	if late == nil {

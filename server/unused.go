@@ -4,12 +4,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"time"
 )
-
-// unusedGrace is how long a connection that is open already may take to begin its
-// first request once the server shuts down.
-const unusedGrace = 200 * time.Millisecond
 
 // unused are the connections on which no request has begun. Browsers open them
 // ahead, and http.Server.Shutdown waits for each until it is 5 s old, which is

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,7 @@ const pushers = 24
 // router sends requests to one server at a time, each over a connection of its own, as
 // Cloud Run's front end does: before an instance is told to stop, no new request goes to it.
 type router struct {
-	mu     sync.RWMutex // held for reading while a connection is made
+	mu     sync.RWMutex // held for reading while a connection is made and the request is sent
 	target *server
 	// flying is how many requests each server has.
 	flying map[*server]*atomic.Int64
@@ -46,11 +47,12 @@ func newRouter(servers ...*server) *router {
 // post sends a request to the target of the moment.
 func (r *router) post(ctx context.Context, path string, body []byte) (int, []byte, error) {
 	r.mu.RLock()
+	sent := sync.OnceFunc(r.mu.RUnlock)
+	defer sent()
 	s := r.target
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
 	flying := r.flying[s]
 	flying.Add(1)
-	r.mu.RUnlock()
 	defer flying.Add(-1)
 	if err != nil {
 		return 0, nil, err
@@ -59,7 +61,9 @@ func (r *router) post(ctx context.Context, path string, body []byte) (int, []byt
 		DisableKeepAlives: true,
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.address+path, bytes.NewReader(body))
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent() }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace),
+		http.MethodPost, "http://"+s.address+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -111,7 +115,6 @@ func TestGracefulStops(t *testing.T) { //nolint:paralleltest // it takes all tha
 			time.Sleep(time.Millisecond)
 		}
 		r.route(next)
-		time.Sleep(20 * time.Millisecond) // what is connected is accepted
 		caught += r.flying[old].Load()
 		old.stop(true)
 		old.start()
