@@ -232,6 +232,7 @@ func (w *world) wipe() {
 		w.oracle.wiped(id)
 	}
 	w.archive = nil
+	w.sleep(time.Millisecond) // groups of the same id are told apart by when they were made
 	w.start()
 }
 
