@@ -119,6 +119,10 @@ func settleRotated(
 	if _, err := processes[0].Collect(t.Context(), space, time.Now()); err != nil {
 		t.Error(err)
 	}
+	// On the emulator a store sees late what another process has purged, but for what is
+	// older than the head (firestore/emulator.go).
+	writeKeys(t.Context(), t, processes[0], "last", 1, 1)
+	want["last/0"] = "1"
 	storetest.MustFsck(t, processes[0].store, space)
 	if n := len(stored(t.Context(), t, project, "entries")); n != len(want) {
 		t.Errorf("%d entries are stored, want %d and no tombstones", n, len(want))
