@@ -199,9 +199,9 @@ type Store interface {
 	// Purge removes from storage what nobody can see or needs any more, and says
 	// how many documents: entries at or below the space's Base, tombstones with a
 	// time (Entry.DeletedAt) at or below its Floor, and clients at or below its
-	// DeletedVersion with whatever else was stored in the space before it was
-	// deleted. It never removes the head or a client group. It is safe beside
-	// commits, may be interrupted and repeated.
+	// DeletedVersion with whatever else was stored in the space, its members for one,
+	// before it was deleted: by no clock of who deleted it. It never removes the head or
+	// a client group. It is safe beside commits, may be interrupted and repeated.
 	Purge(ctx context.Context, space protocol.SpaceID) (int, error)
 
 	// Expired looks for tombstones with a DeletedAt before a time, the oldest first,

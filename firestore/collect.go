@@ -14,10 +14,8 @@ import (
 )
 
 // purgeable yields a finder for each kind of document that a head makes useless.
-func (s *Store) purgeable(
-	ctx context.Context, space protocol.SpaceID, head engine.Head,
-) iter.Seq2[finder, error] {
-	ref := s.spaceRef(space)
+func (s *Store) purgeable(ctx context.Context, snap *snapshot) iter.Seq2[finder, error] {
+	ref, head := s.spaceRef(snap.space), snap.head
 	return func(yield func(finder, error) bool) {
 		if head.DeletedVersion > 0 {
 			// The rights of members go first: who is none any more cannot come back.
@@ -27,7 +25,7 @@ func (s *Store) purgeable(
 				return
 			}
 			for _, c := range collections {
-				if !yield(olderThan(c, erasedBefore(head)), nil) {
+				if !yield(olderThan(c, snap.erasedAt), nil) {
 					return
 				}
 			}
@@ -54,17 +52,6 @@ func (s *Store) foreign(
 		return nil, unavailable(ctx, "listing collections", err)
 	}
 	return collections, nil
-}
-
-// erasedBefore is when the space was deleted: by Firestore's clock, as long as the
-// head is that of the deletion.
-func erasedBefore(head engine.Head) time.Time {
-	if head.Deleted() {
-		if updated, err := time.Parse(time.RFC3339Nano, head.Revision); err == nil {
-			return updated
-		}
-	}
-	return head.DeletedAt
 }
 
 // upTo finds the documents at or below a version.

@@ -27,8 +27,15 @@ func (s *Store) Commit(
 		return engine.Head{}, err
 	}
 	head := storedHead(c.Next)
+	fields := headFields(space, head)
+	if c.Prev.Deleted() {
+		fields[fieldErasedAt], err = written(c.Prev)
+		if err != nil {
+			return engine.Head{}, err
+		}
+	}
 	response, err := s.transact(ctx, func(tx *firestore.Transaction) error {
-		return s.write(tx, space, head, condition, c)
+		return s.write(tx, space, fields, condition, c)
 	})
 	if err != nil {
 		return engine.Head{}, err
@@ -69,7 +76,7 @@ func check(space protocol.SpaceID, c engine.Commit) error {
 // write is everything that c changes. Its head comes last, for the emulator's
 // sake (emulator.go).
 func (s *Store) write(
-	tx *firestore.Transaction, space protocol.SpaceID, head engine.Head,
+	tx *firestore.Transaction, space protocol.SpaceID, head map[string]any,
 	condition firestore.Precondition, c engine.Commit,
 ) error {
 	ref := s.spaceRef(space)
@@ -87,7 +94,7 @@ func (s *Store) write(
 	for _, e := range c.Entries {
 		errs = append(errs, writeEntry(tx, entryRef(ref, e.Key), e, absent[e.Key]))
 	}
-	errs = append(errs, writeHead(tx, ref, headFields(space, head), condition))
+	errs = append(errs, writeHead(tx, ref, head, condition))
 	return errors.Join(errs...)
 }
 
@@ -101,7 +108,7 @@ func writeEntry(tx *firestore.Transaction, ref *firestore.DocumentRef, e engine.
 
 // writeHead creates the head, or replaces its fields on the condition. The SDK's
 // Set takes no condition; Update does, and leaves alone what it does not name, so
-// it names all fields there can be.
+// it names all fields there can be, but for the one that stays as it is once it is there.
 func writeHead(
 	tx *firestore.Transaction, ref *firestore.DocumentRef,
 	fields map[string]any, condition firestore.Precondition,
@@ -153,10 +160,19 @@ func condition(prev engine.Head) (firestore.Precondition, error) {
 	if prev.Revision == "" {
 		return nil, nil
 	}
-	updated, err := time.Parse(time.RFC3339Nano, prev.Revision)
+	updated, err := written(prev)
 	if err != nil {
-		// It is the name of no document of ours, so no document has it now.
-		return nil, fmt.Errorf("%w: revision: %w", engine.ErrConflict, err)
+		return nil, err
 	}
 	return firestore.LastUpdateTime(updated), nil
+}
+
+// written is when a head was written.
+func written(h engine.Head) (time.Time, error) {
+	updated, err := time.Parse(time.RFC3339Nano, h.Revision)
+	if err != nil {
+		// It is the name of no document of ours, so no document has it now.
+		return time.Time{}, fmt.Errorf("%w: revision: %w", engine.ErrConflict, err)
+	}
+	return updated, nil
 }

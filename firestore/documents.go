@@ -39,6 +39,7 @@ const (
 
 	fieldDeletedAt      = "deletedAt" // of a space, a tombstone
 	fieldDeletedVersion = "deletedVersion"
+	fieldErasedAt       = "erasedAt"
 
 	fieldKey     = "key"
 	fieldValue   = "value"
@@ -140,6 +141,19 @@ func decodeHead(doc *firestore.DocumentSnapshot, space protocol.SpaceID) (engine
 	}
 	f.is(fieldSpace, string(space))
 	return h, f.err
+}
+
+// decodeErasedAt is when the space was last deleted by Firestore's clock, which orders
+// it among the writes of all documents, as no clock of an instance does: the time of
+// the head's own write or, once there is another, what that has kept of it. It is zero
+// if the space was never deleted.
+func decodeErasedAt(doc *firestore.DocumentSnapshot, h engine.Head) (time.Time, error) {
+	if h.Deleted() {
+		return doc.UpdateTime, nil
+	}
+	f := readFields(doc)
+	erased := optional[time.Time](f, fieldErasedAt)
+	return erased, f.err
 }
 
 func entryFields(e engine.Entry) map[string]any {

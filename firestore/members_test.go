@@ -23,7 +23,13 @@ func TestMembers(t *testing.T) {
 			Directory: f.Members(),
 			Second:    openProject(t, f.project).Members(),
 			Fill: func(ctx context.Context, space protocol.SpaceID) error {
-				_, err := f.Commit(ctx, space, storetest.Step(engine.Head{}, storetest.Put("k", `1`)))
+				return storetest.Apply(ctx, f, space, storetest.Put("k", `1`))
+			},
+			Delete: func(ctx context.Context, space protocol.SpaceID) error {
+				return storetest.Apply(ctx, f, space, storetest.Delete())
+			},
+			Purge: func(ctx context.Context, space protocol.SpaceID) error {
+				_, err := f.Purge(ctx, space)
 				return err
 			},
 		}

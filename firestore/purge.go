@@ -29,12 +29,12 @@ type finder func(ctx context.Context) ([]*firestore.DocumentSnapshot, error)
 // meantime survives. What was deleted in a page whose reply was lost is not in the
 // count.
 func (s *Store) Purge(ctx context.Context, space protocol.SpaceID) (int, error) {
-	snap, err := s.Snapshot(ctx, space, engine.Documents{Head: true})
+	snap, err := s.read(ctx, space, engine.Documents{Head: true})
 	if err != nil {
 		return 0, err
 	}
 	purged := 0
-	for find, err := range s.purgeable(ctx, space, snap.Head()) {
+	for find, err := range s.purgeable(ctx, snap) {
 		if err != nil {
 			return purged, err
 		}

@@ -5,13 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
+	gcfirestore "cloud.google.com/go/firestore"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 
+	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/firestore"
 	"github.com/replifire/replifire/internal/rpccount"
+	"github.com/replifire/replifire/protocol"
+	"github.com/replifire/replifire/storetest"
 )
 
 // purgeable is a space with n entries below its base, and one above.
@@ -146,5 +151,88 @@ func TestPurgeWithoutReplies(t *testing.T) {
 	g.faults.add(fault{method: "Commit", code: codes.PermissionDenied})
 	if _, err := g.Purge(t.Context(), space); !errors.Is(err, engine.ErrUnavailable) {
 		t.Errorf("Purge without the right to = %v, want ErrUnavailable", err)
+	}
+}
+
+// TestPurgeOfOthersCollections: what somebody else has stored below a space's document
+// goes with the space, one level of it; what is stored below such a document stays.
+func TestPurgeOfOthersCollections(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	raw := f.raw(t)
+	write := func(path string) {
+		t.Helper()
+		if _, err := raw.Doc("spaces/s/"+path).Set(t.Context(), map[string]any{"x": 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.fill(t, 1)
+	head := f.mustHead(t)
+	for i := range firestore.PurgePage + 1 {
+		write(fmt.Sprintf("notes/%04d", i))
+	}
+	write("photos/a/versions/1") // its parent does not exist
+	write("photos/b")
+	write("photos/b/versions/1")
+	deletion := storetest.Step(head, storetest.Delete())
+	head = f.mustCommit(t, deletion)
+	write("notes/after")
+	f.mustCommit(t, storetest.Step(head, storetest.Put("new", `1`)))
+	if got := f.mustPurge(t); got != firestore.PurgePage+1+1+1 { // an entry, too
+		t.Errorf("purged %d documents", got)
+	}
+	for path, want := range map[string]bool{
+		"notes/0000": false, "notes/0250": false, "photos/b": false,
+		"notes/after": true, "photos/a/versions/1": true, "photos/b/versions/1": true,
+	} {
+		docs, err := raw.GetAll(t.Context(), []*gcfirestore.DocumentRef{raw.Doc("spaces/s/" + path)})
+		if err != nil || docs[0].Exists() != want {
+			t.Errorf("%s is stored: %t, %v, want %t", path, docs[0].Exists(), err, want)
+		}
+	}
+}
+
+// TestClocksDiffer: the clock of the instance that deletes a space is minutes ahead, or
+// behind; what was stored before the deletion goes, what is stored after it stays, also
+// when it is purged long after the space came back.
+func TestClocksDiffer(t *testing.T) {
+	t.Parallel()
+	for _, skew := range []time.Duration{-5 * time.Minute, 5 * time.Minute} {
+		t.Run(skew.String(), func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			d := f.Members()
+			member := func(user string) {
+				t.Helper()
+				if err := d.Put(t.Context(), space, members.Member{UserID: user, Role: members.Owner}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.fill(t, 3)
+			member("before")
+			deletion := after(f.mustHead(t))
+			storetest.Delete()(&deletion)
+			deletion.Next.DeletedAt = now().Add(skew)
+			head := f.mustCommit(t, deletion)
+			member("after")
+			for n := range 2 { // the second commit keeps what the first has noted
+				next := after(head)
+				put(&next, fmt.Sprint("new", n), `1`)
+				client(&next, "c", "g")
+				head = f.mustCommit(t, next)
+			}
+			f.mustPurge(t)
+			list, err := d.List(t.Context(), space, "", 10)
+			if err != nil || len(list) != 1 || list[0].UserID != "after" {
+				t.Errorf("members are %v, %v, want the one of after the deletion", list, err)
+			}
+			if diff := cmp.Diff([]string{"new0", "new1"}, f.stored(t)); diff != "" {
+				t.Errorf("entries (-want +got):\n%s", diff)
+			}
+			snap := f.mustSnapshot(t, engine.Documents{Head: true, Clients: []protocol.ClientID{"c"}})
+			if _, ok := snap.Client("c"); !ok {
+				t.Error("the client of after the deletion is gone")
+			}
+		})
 	}
 }

@@ -25,7 +25,9 @@ type snapshot struct {
 	// absent: there is no head and no need to look for anything below it.
 	absent bool
 
-	head    engine.Head
+	head     engine.Head
+	erasedAt time.Time // of the head
+
 	groups  map[protocol.ClientGroupID]engine.ClientGroup
 	clients map[protocol.ClientID]engine.Client
 	entries map[string]engine.Entry
@@ -140,7 +142,10 @@ func keepIn[ID comparable, T any](
 }
 
 func (s *snapshot) keepHead(doc *firestore.DocumentSnapshot) (err error) {
-	s.head, err = decodeHead(doc, s.space)
+	if s.head, err = decodeHead(doc, s.space); err != nil {
+		return err
+	}
+	s.erasedAt, err = decodeErasedAt(doc, s.head)
 	return err
 }
 

@@ -56,6 +56,8 @@ type Config struct {
 	// stream. Nil: tickets signed with a key of this Handler's own, which another
 	// instance does not know.
 	Tickets *ticket.Tickets
+	// GC is behind POST /api/gc. Nil: there is no such route.
+	GC *GC
 
 	// Origins may use the API from a browser: each is compared as a whole with the
 	// Origin header. "*" stands for all of them and is for development mode only.
@@ -104,6 +106,9 @@ func (c Config) withDefaults() Config {
 func (c *Config) valid() error {
 	if c.Engine == nil || c.Hub == nil || c.Authenticator == nil || c.Policy == nil {
 		return errors.New("handlers: Engine, Hub, Authenticator and Policy must be set")
+	}
+	if err := c.GC.valid(); err != nil {
+		return err
 	}
 	if c.negative() || c.Heartbeat < 0 || c.StreamLife < 0 || c.Recheck < 0 {
 		return errors.New("handlers: limits must not be negative")

@@ -12,6 +12,7 @@ import (
 	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/gc"
 	"github.com/replifire/replifire/poke"
 	"github.com/replifire/replifire/protocol"
 )
@@ -60,6 +61,7 @@ var table = []struct {
 		"A mutation before the one that was sent is missing. Those before it are applied.",
 	}},
 	{engine.ErrOverloaded, refusal{http.StatusTooManyRequests, "overloaded", "Too much is waiting for this space."}},
+	{gc.ErrBusy, refusal{http.StatusTooManyRequests, "overloaded", "A collection is under way on this instance."}},
 	{poke.ErrTooManyStreams, refusal{http.StatusTooManyRequests, "too_many_streams", "Too many are listening."}},
 	{engine.ErrImporting, refusal{
 		http.StatusServiceUnavailable, "importing",
@@ -69,6 +71,7 @@ var table = []struct {
 	{engine.ErrImpossible, internal},
 	{engine.ErrClosed, unavailable},
 	{poke.ErrClosed, unavailable},
+	{gc.ErrClosed, unavailable},
 	{engine.ErrUnavailable, unavailable},
 	{engine.ErrUnknownOutcome, unavailable},
 	{engine.ErrConflict, unavailable},

@@ -67,6 +67,9 @@ func New(c Config) (*Handler, error) {
 		"/health":                     openRoute((*exchange).health),
 		"/ready":                      openRoute((*exchange).readiness),
 	}
+	if c.GC != nil {
+		h.routes["/api/gc"] = postRoute((*exchange).gc)
+	}
 	if c.Members != nil {
 		h.members = newMemberRoutes()
 	}

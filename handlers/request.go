@@ -65,11 +65,15 @@ func checkMediaType(values []string) error {
 
 // authenticate finds out who asks.
 func (x *exchange) authenticate() (auth.Principal, error) {
+	return x.authenticateBy(x.h.config.Authenticator)
+}
+
+func (x *exchange) authenticateBy(a auth.Authenticator) (auth.Principal, error) {
 	authorization := x.r.Header.Values("Authorization")
 	if len(authorization) > 1 {
 		return auth.Principal{}, badRequest("There must be one Authorization header at the most.")
 	}
-	return x.h.config.Authenticator.Authenticate(x.r.Context(), strings.Join(authorization, ""))
+	return a.Authenticate(x.r.Context(), strings.Join(authorization, ""))
 }
 
 // identify finds out who asks, and for which space.

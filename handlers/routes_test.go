@@ -158,7 +158,7 @@ func TestNotFound(t *testing.T) {
 	s := newService(t, nil)
 	for _, path := range []string{
 		"/", "/api", "/api/", "/api/replicache", "/api/replicache/push/x", "/api/replicache/pus", "/healthz",
-		"/api/../health", "/favicon.ico",
+		"/api/../health", "/favicon.ico", gcPath,
 	} {
 		w := do(s, request("POST", path, onePush))
 		if w.Code != http.StatusNotFound {

@@ -19,6 +19,18 @@ func (s *Store) Members() members.Directory { return directory{s} }
 // roles are those of a space's users.
 type roles map[string]members.Role
 
+// users are some of a space's users.
+type users map[string]bool
+
+// users are those with a role.
+func (r roles) users() users {
+	all := users{}
+	for user := range r {
+		all[user] = true
+	}
+	return all
+}
+
 // losesOwner reports whether the space has no owner any more when the user's role
 // becomes the given one, and had one before.
 func (r roles) losesOwner(user string, role members.Role) bool {
@@ -85,6 +97,7 @@ func (d directory) Delete(ctx context.Context, space protocol.SpaceID, user stri
 		return members.ErrLastOwner
 	}
 	delete(d.store.members[space], user)
+	delete(d.store.former[space], user)
 	return nil
 }
 
@@ -110,10 +123,22 @@ func (d directory) Create(
 	return nil
 }
 
+// purgeMembers removes the members of before the space was deleted, and says how many.
+// It is called with the lock held.
+func (s *Store) purgeMembers(space protocol.SpaceID) int {
+	gone := len(s.former[space])
+	for user := range s.former[space] {
+		delete(s.members[space], user)
+	}
+	delete(s.former, space)
+	return gone
+}
+
 // put is called with the lock held.
 func (s *Store) put(space protocol.SpaceID, m members.Member) {
 	if s.members[space] == nil {
 		s.members[space] = roles{}
 	}
 	s.members[space][m.UserID] = m.Role
+	delete(s.former[space], m.UserID) // of after the deletion, if there was one
 }

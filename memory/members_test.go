@@ -6,7 +6,6 @@ import (
 
 	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/auth/members/memberstest"
-	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/memory"
 	"github.com/replifire/replifire/protocol"
 	"github.com/replifire/replifire/storetest"
@@ -20,7 +19,13 @@ func TestMembers(t *testing.T) {
 			Directory: store.Members(),
 			Second:    store.Members(),
 			Fill: func(ctx context.Context, space protocol.SpaceID) error {
-				_, err := store.Commit(ctx, space, storetest.Step(engine.Head{}, storetest.Put("k", `1`)))
+				return storetest.Apply(ctx, store, space, storetest.Put("k", `1`))
+			},
+			Delete: func(ctx context.Context, space protocol.SpaceID) error {
+				return storetest.Apply(ctx, store, space, storetest.Delete())
+			},
+			Purge: func(ctx context.Context, space protocol.SpaceID) error {
+				_, err := store.Purge(ctx, space)
 				return err
 			},
 		}

@@ -16,7 +16,10 @@ const purgeStep = 1000
 // says. When ctx ends on the way, what was removed stays removed and
 // counted.
 func (s *Store) Purge(ctx context.Context, id protocol.SpaceID) (int, error) {
-	purged := 0
+	purged, err := s.purgeFormer(ctx, id)
+	if err != nil {
+		return 0, err
+	}
 	for {
 		if err := alive(ctx); err != nil {
 			return purged, err
@@ -27,6 +30,16 @@ func (s *Store) Purge(ctx context.Context, id protocol.SpaceID) (int, error) {
 			return purged, nil
 		}
 	}
+}
+
+// purgeFormer is first, as in any store: who is no member any more cannot come back.
+func (s *Store) purgeFormer(ctx context.Context, id protocol.SpaceID) (int, error) {
+	if err := alive(ctx); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.purgeMembers(id), nil
 }
 
 func (s *Store) purge(id protocol.SpaceID) int {

@@ -27,6 +27,8 @@ type Store struct {
 	// spaces each user has created.
 	members map[protocol.SpaceID]roles
 	created map[string]int
+	// former are the members of before a space was deleted, until it is purged.
+	former map[protocol.SpaceID]users
 	// revisions counts all commits ever, so that no revision comes twice, not even
 	// after Wipe.
 	revisions uint64
@@ -41,6 +43,7 @@ func New() *Store {
 
 		members: map[protocol.SpaceID]roles{},
 		created: map[string]int{},
+		former:  map[protocol.SpaceID]users{},
 	}
 }
 
@@ -72,6 +75,9 @@ func (s *Store) Commit(
 	s.spaces[id].apply(change)
 	for _, g := range c.Groups {
 		s.groups[g.ID] = g
+	}
+	if change.head.Deleted() {
+		s.former[id] = s.members[id].users()
 	}
 	s.ring(id)
 	return change.head, nil
@@ -118,6 +124,7 @@ func (s *Store) Wipe() {
 	clear(s.groups)
 	clear(s.members)
 	clear(s.created)
+	clear(s.former)
 	for id := range s.bells {
 		s.ring(id)
 	}

@@ -34,6 +34,7 @@ type access struct {
 	policy        auth.Policy
 	members       *members.Policy // nil with another policy
 	tickets       *ticket.Tickets
+	invoker       auth.Authenticator // of POST /api/gc, nil if nobody is
 	// close waits for what fetches keys.
 	close func()
 }
@@ -49,7 +50,10 @@ func (s *Settings) access(log *slog.Logger) (access, error) {
 	if a.tickets, err = s.tickets(log); err != nil {
 		return access{}, err
 	}
-	a.authenticator, a.close, err = s.authenticator(log)
+	if a.authenticator, a.close, err = s.authenticator(log); err != nil {
+		return access{}, err
+	}
+	err = s.addInvoker(&a, log)
 	return a, err
 }
 

@@ -8,6 +8,7 @@ var groups = []kong.Group{
 	{Key: "data", Title: "Data:"},
 	{Key: "access", Title: "Access:"},
 	{Key: "limits", Title: "Limits:"},
+	{Key: "gc", Title: "Collection over HTTP (POST /api/gc):"},
 	{Key: "log", Title: "Log:"},
 }
 
@@ -80,6 +81,16 @@ var help = map[string]string{
 		" again. Less than the platform's request timeout: 60 minutes at the most.",
 	"drain-timeout": "Time to finish what is under way after SIGTERM." +
 		" Cloud Run kills after 10 seconds.",
+
+	"gc-invoker": "The service account that may call POST /api/gc by a token of its own:" +
+		" its email address, or its number (sub). Empty: there is no such route.",
+	"gc-audience": "The audience of those tokens: the address of the service, as the" +
+		" job of Cloud Scheduler has it.",
+	"gc-issuer": "Who signs those tokens.",
+	"gc-retention": "How long a deletion is remembered: a client that was away for longer" +
+		" loads everything anew.",
+	"gc-timeout": "After this time a collection stops and says that there is more. Less than the" +
+		" attempt deadline of the job, which is 3 minutes unless set, and Cloud Run's request timeout.",
 
 	"log-level": "Least level that is logged: debug, info, warn or error.",
 	"log-format": "json has Cloud Logging's field names, text is for people;" +

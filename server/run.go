@@ -48,8 +48,7 @@ func (s *Server) httpServer() *http.Server {
 	}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
-	// Streams would hold Shutdown up until its deadline.
-	srv.RegisterOnShutdown(s.hub.Close)
+	srv.RegisterOnShutdown(s.endLong)
 	return srv
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/gc"
 	"github.com/replifire/replifire/handlers"
 	"github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/poke"
@@ -33,6 +34,7 @@ type Server struct {
 	requests   *requests
 	closeStore func() error
 	access     access
+	collector  *gc.Collector // nil unless somebody may ask for it
 
 	closing  sync.Once
 	closeErr error
@@ -75,6 +77,7 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 		PullMaxAge:     settings.PullMaxAge,
 	}))
 	s.hub = s.newHub()
+	s.collector = settings.collector(s.engine, s.log)
 	if err := s.route(ctx, store); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
 	}
@@ -106,6 +109,7 @@ func (s *Server) route(ctx context.Context, store engine.Store) error {
 		Policy:        s.access.policy,
 		Members:       s.access.members,
 		Tickets:       s.access.tickets,
+		GC:            s.gcRoute(),
 		Origins:       s.settings.Origins,
 		Dev:           s.settings.Dev,
 		Limits:        s.settings.httpLimits(),
@@ -147,12 +151,20 @@ func (s *Server) Close(ctx context.Context) error {
 
 // close takes things down in the order in which they need each other.
 func (s *Server) close(ctx context.Context) error {
-	s.hub.Close()
+	s.endLong()
 	if s.requests != nil {
 		s.requests.close(ctx)
 	}
 	s.access.close()
 	return errors.Join(s.closeEngine(ctx), s.closeStore())
+}
+
+// endLong ends the requests that would hold a shutdown up until its deadline.
+func (s *Server) endLong() {
+	s.hub.Close()
+	if s.collector != nil {
+		s.collector.Close()
+	}
 }
 
 // closeEngine waits for the engine, but not for a mutator that goes on after its

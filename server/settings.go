@@ -68,6 +68,7 @@ type Settings struct {
 	DrainTimeout   time.Duration `env:"REPLIFIRE_DRAIN_TIMEOUT" group:"limits" default:"8s"`
 
 	LimitSettings `embed:""`
+	GCSettings    `embed:""`
 
 	LogLevel  slog.Level `env:"REPLIFIRE_LOG_LEVEL" group:"log" default:"info"`
 	LogFormat string     `env:"REPLIFIRE_LOG_FORMAT" group:"log" enum:"auto,json,text" default:"auto"`
@@ -93,6 +94,7 @@ func (s *Settings) Validate() error {
 		s.checkAccess(),
 		s.checkTimes(),
 		s.LimitSettings.check(),
+		s.GCSettings.check(),
 		s.checkCloudRun(),
 	)
 }

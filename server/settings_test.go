@@ -51,6 +51,9 @@ func TestDefaults(t *testing.T) {
 			MaxHeaderBytes: 16 << 10, HeaderTimeout: 5 * time.Second,
 			BodyTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		},
+		GCSettings: server.GCSettings{
+			GCIssuer: "https://accounts.google.com", GCRetention: 720 * time.Hour, GCTimeout: 150 * time.Second,
+		},
 		PushTimeout:  30 * time.Second,
 		Heartbeat:    20 * time.Second,
 		StreamLife:   50 * time.Minute,
@@ -85,6 +88,8 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		"REPLIFIRE_MAX_STREAMS_PER_USER=15", "REPLIFIRE_MAX_HEADER_BYTES=16", "REPLIFIRE_HEADER_TIMEOUT=17s",
 		"REPLIFIRE_BODY_TIMEOUT=18s", "REPLIFIRE_IDLE_TIMEOUT=19s",
 		"REPLIFIRE_MAX_SPACES_PER_USER=9",
+		"REPLIFIRE_GC_INVOKER=gc@p.example", "REPLIFIRE_GC_AUDIENCE=https://s.example",
+		"REPLIFIRE_GC_ISSUER=https://g.example", "REPLIFIRE_GC_RETENTION=20h", "REPLIFIRE_GC_TIMEOUT=21s",
 	)
 	flags := []string{
 		"--host=::1", "--port=1", "--store=memory", "--project=p", "--database=d",
@@ -103,6 +108,8 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		"--max-streams-per-user=15", "--max-header-bytes=16", "--header-timeout=17s",
 		"--body-timeout=18s", "--idle-timeout=19s",
 		"--max-spaces-per-user=9",
+		"--gc-invoker=gc@p.example", "--gc-audience=https://s.example", "--gc-issuer=https://g.example",
+		"--gc-retention=20h", "--gc-timeout=21s",
 	}
 	want := server.Settings{
 		Host: "::1", Port: 1, Store: "memory",
@@ -121,6 +128,10 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 			MaxResponseBytes: 11, RatePerUser: 0.5, BurstPerUser: 12, RatePerAddress: 1.5,
 			BurstPerAddress: 13, Proxies: 2, MaxStreams: 14, MaxStreamsPerUser: 15,
 			MaxHeaderBytes: 16, HeaderTimeout: 17 * time.Second, BodyTimeout: 18 * time.Second, IdleTimeout: 19 * time.Second,
+		},
+		GCSettings: server.GCSettings{
+			GCInvoker: "gc@p.example", GCAudience: "https://s.example", GCIssuer: "https://g.example",
+			GCRetention: 20 * time.Hour, GCTimeout: 21 * time.Second,
 		},
 		PushTimeout: 4 * time.Second, Heartbeat: 5 * time.Second,
 		StreamLife: 6 * time.Minute, DrainTimeout: 7 * time.Second,
@@ -194,6 +205,20 @@ func TestWrongSettings(t *testing.T) {
 			[]string{project, "REPLIFIRE_STORE=disk"},
 			[]string{"--store", "firestore", "memory", "disk"},
 		},
+		"gc without audience": {
+			[]string{project, "REPLIFIRE_GC_INVOKER=gc@p.example"}, []string{"REPLIFIRE_GC_AUDIENCE"},
+		},
+		"gc without invoker": {
+			[]string{project, "REPLIFIRE_GC_AUDIENCE=https://s.example"}, []string{"REPLIFIRE_GC_INVOKER"},
+		},
+		"gc issuer": {
+			[]string{
+				project, "REPLIFIRE_GC_INVOKER=1", "REPLIFIRE_GC_AUDIENCE=a", "REPLIFIRE_GC_ISSUER=accounts.google.com",
+			},
+			[]string{"REPLIFIRE_GC_ISSUER"},
+		},
+		"gc retention": {[]string{project, "REPLIFIRE_GC_RETENTION=-1h"}, []string{"REPLIFIRE_GC_RETENTION"}},
+		"gc timeout":   {[]string{project, "REPLIFIRE_GC_TIMEOUT=0s"}, []string{"REPLIFIRE_GC_TIMEOUT"}},
 		"firebase without project": {
 			[]string{"REPLIFIRE_STORE=memory", "REPLIFIRE_AUTH=firebase"},
 			[]string{"REPLIFIRE_FIREBASE_PROJECT", "GOOGLE_CLOUD_PROJECT"},

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"time"
@@ -39,6 +40,18 @@ func Step(prev engine.Head, changes ...Change) engine.Commit {
 		change(&c)
 	}
 	return c
+}
+
+// Apply commits what follows the space's head, with the changes in it.
+func Apply(
+	ctx context.Context, store engine.Store, space protocol.SpaceID, changes ...Change,
+) error {
+	snap, err := store.Snapshot(ctx, space, engine.Documents{Head: true})
+	if err != nil {
+		return err
+	}
+	_, err = store.Commit(ctx, space, Step(snap.Head(), changes...))
+	return err
 }
 
 // Put gives key a value, which is JSON.

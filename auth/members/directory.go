@@ -60,7 +60,9 @@ const MaxListed = 1000
 
 // Directory knows the members of spaces. Who they are is independent of what a
 // space holds: a change of members moves no version, and client groups keep their
-// owners. Each change is atomic, also beside changes of other processes, and may be
+// owners. Only when a space is deleted do its members of then go with what it held, as
+// soon as that is purged; whoever becomes a member after the deletion stays. The space
+// is not vacant afterwards. Each change is atomic, also beside changes of other processes, and may be
 // repeated: it has the same end.
 //
 // Implementations MUST be safe for concurrent use. They fail with one of the errors

@@ -32,6 +32,8 @@ type OIDCConfig struct {
 	Issuer string
 	// Audience is what a token's aud must be or contain: usually the client id.
 	Audience string
+	// SoleAudience refuses tokens that have other audiences too.
+	SoleAudience bool
 	// Algorithms are the JWS algorithms to accept: RS, PS and ES with 256, 384 or 512,
 	// and EdDSA. None is RS256.
 	Algorithms []string
@@ -74,10 +76,11 @@ func NewOIDC(c OIDCConfig) (*OIDC, error) {
 	return &OIDC{
 		signed: signed{newKeys(clock(c.Now), c.Logger, d.fetch), algorithms},
 		rules: rules{
-			issuer:    c.Issuer,
-			audience:  c.Audience,
-			userClaim: cmp.Or(c.UserClaim, subject),
-			now:       clock(c.Now),
+			issuer:       c.Issuer,
+			audience:     c.Audience,
+			soleAudience: c.SoleAudience,
+			userClaim:    cmp.Or(c.UserClaim, subject),
+			now:          clock(c.Now),
 		},
 	}, nil
 }

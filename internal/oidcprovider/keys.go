@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
@@ -56,6 +57,21 @@ func (p *Provider) KeySet(context.Context) ([]op.Key, error) {
 		set = append(set, publicKey{k})
 	}
 	return set, nil
+}
+
+// Sign makes a token of any claims, signed with the present key: for claims that no
+// login of the one user leads to.
+func (p *Provider) Sign(claims any) (string, error) {
+	p.mu.Lock()
+	k := p.keys[len(p.keys)-1]
+	p.mu.Unlock()
+	signer, err := jose.NewSigner(jose.SigningKey{
+		Algorithm: k.SignatureAlgorithm(), Key: jose.JSONWebKey{Key: k.private, KeyID: k.id},
+	}, nil)
+	if err != nil {
+		return "", err
+	}
+	return jwt.Signed(signer).Claims(claims).Serialize()
 }
 
 // Rotate makes a new key sign, under an id. Those before it stay published if keep

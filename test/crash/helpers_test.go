@@ -32,8 +32,9 @@ const (
 	total = "total"
 )
 
-// mutators has but one, "append": it writes down which mutation it was, and counts. Run
-// twice, skipped or out of order, it shows in both.
+// mutators has "append", which writes down which mutation it was, and counts: run
+// twice, skipped or out of order, it shows in both. And "rotate", which writes a key and
+// deletes an older one of the client's.
 func mutators() *mutate.Registry {
 	r := mutate.NewRegistry()
 	mutate.Register(r, "append", func(_ context.Context, tx mutate.WriteTransaction, _ struct{}) error {
@@ -51,8 +52,19 @@ func mutators() *mutate.Registry {
 		}
 		return tx.Set(total, n+1)
 	})
+	mutate.Register(r, "rotate", func(_ context.Context, tx mutate.WriteTransaction, _ struct{}) error {
+		if _, err := tx.Del(rotatedKey(tx.ClientID(), tx.MutationID()-rotated)); err != nil {
+			return err
+		}
+		return tx.Set(rotatedKey(tx.ClientID(), tx.MutationID()), tx.MutationID())
+	})
 	return r
 }
+
+// rotated is how many keys of a client "rotate" leaves.
+const rotated = 3
+
+func rotatedKey(c protocol.ClientID, id int64) string { return fmt.Sprintf("rotate/%s/%d", c, id) }
 
 // tokensKey is where the token of a mutation is appended.
 func tokensKey(c protocol.ClientID, id int64) string {

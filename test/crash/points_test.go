@@ -39,12 +39,18 @@ func (p point) String() string {
 // last point is the one that it did not live to see.
 func everyPoint(t *testing.T, run func(*testing.T, point) bool) {
 	t.Helper()
-	for _, p := range []point{
+	everyPointOf(t, []point{
 		{moment: faultrpc.Before},
 		{moment: faultrpc.After},
 		{moment: faultrpc.Later},
 		{moment: faultrpc.Later, stale: true},
-	} {
+	}, run)
+}
+
+// everyPointOf is everyPoint for some of the moments.
+func everyPointOf(t *testing.T, moments []point, run func(*testing.T, point) bool) {
+	t.Helper()
+	for _, p := range moments {
 		points := 0
 		for call := 1; call <= maxPoints; call++ {
 			died := false
@@ -175,7 +181,7 @@ func resend(ctx context.Context, t *testing.T, e *engine.Engine, c *replica.Clie
 
 // TestReset: a process dies at any point of a reset and of the cleaning that follows.
 // The operator resets again; the clients' lastMutationIDs survive it all.
-func TestReset(t *testing.T) { //nolint:tparallel // each point tells whether there is another
+func TestReset(t *testing.T) {
 	t.Parallel()
 	everyPoint(t, crashReset)
 }
@@ -246,6 +252,14 @@ func checkPurged(ctx context.Context, t *testing.T, p *process, project string) 
 	if err := p.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
+	if left := stored(ctx, t, project, "entries"); len(left) > 0 {
+		t.Errorf("%d entries are left", len(left))
+	}
+}
+
+// database is a connection to a project's data that goes past the stores.
+func database(ctx context.Context, t *testing.T, project string) *gcfirestore.Client {
+	t.Helper()
 	conn, _, err := rpccount.Dial(emulatortest.Host(t))
 	if err != nil {
 		t.Fatal(err)
@@ -254,9 +268,22 @@ func checkPurged(ctx context.Context, t *testing.T, p *process, project string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	entries := client.Collection("spaces").Doc(string(space)).Collection("entries")
-	if left, err := entries.Documents(ctx).GetAll(); err != nil || len(left) > 0 {
-		t.Errorf("%d entries are left (%v)", len(left), err)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// stored are the names of the documents in a collection of the space, with their
+// fields.
+func stored(ctx context.Context, t *testing.T, project, collection string) map[string]map[string]any {
+	t.Helper()
+	documents := database(ctx, t, project).Collection("spaces").Doc(string(space)).Collection(collection)
+	list, err := documents.Documents(ctx).GetAll()
+	if err != nil {
+		t.Fatal(err)
 	}
+	found := map[string]map[string]any{}
+	for _, doc := range list {
+		found[doc.Ref.ID] = doc.Data()
+	}
+	return found
 }

@@ -18,13 +18,17 @@ type Harness struct {
 	Second members.Directory
 	// Fill writes something into a space, as a push would.
 	Fill func(ctx context.Context, space protocol.SpaceID) error
+	// Delete deletes a space that was filled, and leaves what is stored in it to Purge.
+	Delete func(ctx context.Context, space protocol.SpaceID) error
+	// Purge removes what the deletion of a space has left.
+	Purge func(ctx context.Context, space protocol.SpaceID) error
 }
 
 // Run runs the suite, each case a parallel subtest with a directory from open, which
 // registers on its t what closes it.
 func Run(t *testing.T, open func(t testing.TB) Harness) {
 	t.Helper()
-	for _, c := range slices.Concat(plainCases, spaceCases, raceCases) {
+	for _, c := range slices.Concat(plainCases, spaceCases, deletionCases, raceCases) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.run(&kit{TB: t, Harness: open(t), ctx: t.Context()})
