@@ -153,6 +153,43 @@ func TestDelete(t *testing.T) {
 	mustFsck(t, store, space)
 }
 
+// TestDeletedByAFastClock: who deletes is minutes ahead of everybody else. Who comes
+// afterwards is not taken for somebody of before, and nothing of theirs is collected.
+func TestDeletedByAFastClock(t *testing.T) {
+	t.Parallel()
+	const ahead = 5 * time.Minute
+	store := memory.New()
+	e := start(t, store, engine.Options{})
+	mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}))
+	fast := func(c *engine.Commit) {
+		storetest.Delete()(c)
+		c.Next.UpdatedAt = time.Now().UTC().Truncate(time.Microsecond).Add(ahead)
+		c.Next.DeletedAt = c.Next.UpdatedAt
+	}
+	if err := storetest.Apply(t.Context(), store, space, fast); err != nil {
+		t.Fatal(err)
+	}
+	err := e.Push(t.Context(), alice, pushOf("g1", mutation("c", 2, "put", put{"a", 2})))
+	if !isClientStateNotFound(err) {
+		t.Errorf("a client of before: %v, want ClientStateNotFound", err)
+	}
+	mustPush(t, e, alice, "g2", mutation("d", 1, "put", put{"a", 1}), mutation("d", 2, "put", put{"b", 2}))
+	mustPush(t, e, alice, "g2", mutation("d", 3, "del", "a"))
+	// The tombstone is as young as the fast clock says.
+	for _, before := range []time.Duration{0, 2 * ahead} {
+		got, err := e.Collect(t.Context(), space, time.Now().Add(before))
+		if err != nil || got.Tombstones > 0 != (before > 0) {
+			t.Errorf("collected %+v before %v from now, error %v", got, before, err)
+		}
+		v := newView()
+		v.pull(t, e, alice, "g2")
+		if diff := cmp.Diff(map[string]string{"b": `2`}, v.entries); diff != "" {
+			t.Errorf("entries (-want +got):\n%s", diff)
+		}
+	}
+	mustFsck(t, store, space)
+}
+
 // stored counts the entries and clients.
 func stored(t *testing.T, store engine.Store) int {
 	t.Helper()

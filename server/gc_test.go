@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/replifire/replifire/chat"
+	"github.com/replifire/replifire/gc"
 	"github.com/replifire/replifire/internal/apitest"
 	"github.com/replifire/replifire/internal/emulator/emulatortest"
 	"github.com/replifire/replifire/internal/oidcprovider"
@@ -230,6 +232,9 @@ func TestGCAfterClose(t *testing.T) {
 	base := serve(t, srv).URL
 	if err := srv.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if _, err := srv.Collector().Run(t.Context()); !errors.Is(err, gc.ErrClosed) {
+		t.Errorf("a collection after Close: %v, want ErrClosed", err)
 	}
 	if status, _, body := collect(t, base, "POST", g.token(t, nil)); status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s, want 503", status, body)
