@@ -31,6 +31,15 @@ type refusal struct {
 // Error is for the log.
 func (r refusal) Error() string { return r.detail }
 
+// later is a refusal of now: it says in how many seconds to come again.
+type later struct {
+	refusal
+	seconds int
+}
+
+// Unwrap is the refusal.
+func (l later) Unwrap() error { return l.refusal }
+
 // What this package fails with itself.
 var (
 	errPanic = errors.New("panic, see the line before")
@@ -98,6 +107,9 @@ func refusalOf(err error) refusal {
 	if e, ok := errors.AsType[*protocol.DecodeError](err); ok {
 		return refusal{http.StatusBadRequest, "bad_request", e.Error()}
 	}
+	if e, ok := errors.AsType[*protocol.TooManyMutationsError](err); ok {
+		return refusal{http.StatusRequestEntityTooLarge, "too_large", e.Error()}
+	}
 	for _, row := range table {
 		if errors.Is(err, row.err) {
 			return row.explained(err)
@@ -156,14 +168,15 @@ type problem struct {
 	RequestID string `json:"requestId"`
 }
 
-// problem answers with a refusal.
-func (x *exchange) problem(r refusal) {
+// problem answers with a refusal, and says when to come again where that can help: in so
+// many seconds, 0: soon.
+func (x *exchange) problem(r refusal, seconds int) {
 	h := x.w.Header()
 	switch r.status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		h.Set("Retry-After", strconv.Itoa(max(x.retryAfter, 1)))
+		h.Set("Retry-After", strconv.Itoa(max(seconds, 1)))
 	}
 	title := http.StatusText(r.status)
 	body, err := json.Marshal(problem{"about:blank", title, r.status, r.detail, r.kind, x.id})

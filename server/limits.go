@@ -28,6 +28,8 @@ type LimitSettings struct {
 	BurstPerUser    int     `env:"REPLIFIRE_BURST_PER_USER" group:"limits" default:"1000"`
 	RatePerAddress  float64 `env:"REPLIFIRE_RATE_PER_ADDRESS" group:"limits" default:"1000"`
 	BurstPerAddress int     `env:"REPLIFIRE_BURST_PER_ADDRESS" group:"limits" default:"5000"`
+	RateNewSpaces   float64 `env:"REPLIFIRE_RATE_NEW_SPACES" group:"limits" default:"60"`
+	BurstNewSpaces  int     `env:"REPLIFIRE_BURST_NEW_SPACES" group:"limits" default:"100"`
 	Proxies         int     `env:"REPLIFIRE_PROXIES" group:"limits" default:"-1"`
 
 	MaxStreams        int `env:"REPLIFIRE_MAX_STREAMS" group:"limits" default:"20000"`
@@ -99,9 +101,17 @@ func (l *LimitSettings) checkOptional() error {
 		notNegative("REPLIFIRE_BURST_PER_USER", int64(l.BurstPerUser)),
 		notNegative("REPLIFIRE_RATE_PER_ADDRESS", int64(l.RatePerAddress/tiny)),
 		notNegative("REPLIFIRE_BURST_PER_ADDRESS", int64(l.BurstPerAddress)),
+		notNegative("REPLIFIRE_RATE_NEW_SPACES", int64(l.RateNewSpaces/tiny)),
+		notNegative("REPLIFIRE_BURST_NEW_SPACES", int64(l.BurstNewSpaces)),
 		notNegative("REPLIFIRE_MAX_STREAMS_PER_USER", int64(l.MaxStreamsPerUser)),
 	)
 }
+
+// addressUsers is how many users may create spaces from one address as fast as each of
+// them may: a household, or the part of an office that begins at the same time.
+const addressUsers = 10
+
+func perHour(n float64, burst int) limit.Rate { return limit.Rate{PerSecond: n / 3600, Burst: burst} }
 
 // httpLimits are those that hold before the engine. In development mode everybody
 // comes from one address, and nobody is kept out.
@@ -118,6 +128,8 @@ func (s *Settings) httpLimits() handlers.Limits {
 	if !s.Dev {
 		l.UserRate = limit.Rate{PerSecond: s.RatePerUser, Burst: s.BurstPerUser}
 		l.AddressRate = limit.Rate{PerSecond: s.RatePerAddress, Burst: s.BurstPerAddress}
+		l.UserSpaces = perHour(s.RateNewSpaces, s.BurstNewSpaces)
+		l.AddressSpaces = perHour(addressUsers*s.RateNewSpaces, addressUsers*s.BurstNewSpaces)
 	}
 	return l
 }
