@@ -168,6 +168,15 @@ type problem struct {
 	RequestID string `json:"requestId"`
 }
 
+// unread reports whether the connection is closed so that net/http does not read on: by
+// itself it reads 256 KiB more of a body before it answers, to use the connection again.
+func (x *exchange) unread(status int) bool {
+	if x.body.read || !x.w.http1 {
+		return false
+	}
+	return x.r.ContentLength > largeBody || x.r.ContentLength < 0 && status == http.StatusTooManyRequests
+}
+
 // problem answers with a refusal, and says when to come again where that can help: in so
 // many seconds, 0: soon.
 func (x *exchange) problem(r refusal, seconds int) {
@@ -186,6 +195,9 @@ func (x *exchange) problem(r refusal, seconds int) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Del("Content-Encoding")
 	h.Del("Content-Length")
+	if x.unread(r.status) {
+		h.Set("Connection", "close")
+	}
 	x.w.WriteHeader(r.status)
 	_, _ = x.w.Write(body) // a client that has gone needs no answer
 }

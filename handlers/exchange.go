@@ -29,8 +29,8 @@ type exchange struct {
 	// succeeded.
 	caller    engine.Caller
 	principal auth.Principal
-	// bodyBytes is the memory taken for the body.
-	bodyBytes int64
+	// body is the request's, and what it has taken of what all share.
+	body body
 	// named is what the path names, where it names a space.
 	named membership
 	// err is why the request was refused or cut off.

@@ -1,11 +1,9 @@
 package handlers
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"net/http"
-	"runtime"
 	"strconv"
 	"time"
 
@@ -27,8 +25,17 @@ type Limits struct {
 	// MaxBodyBytes bounds the body of a request, beyond it 413.
 	MaxBodyBytes int64
 	// MaxBodiesBytes bounds the bodies of all requests under way together, beyond it
-	// 429. It MUST NOT be less than MaxBodyBytes.
+	// 429. A quarter of it is for bodies of no more than 256 KiB, as far as the largest
+	// body leaves it. It MUST NOT be less than MaxBodyBytes.
 	MaxBodiesBytes int64
+	// UserBytes bounds the bytes a second, of bodies, of each user who is signed in, and
+	// AddressBytes those of each address. Beyond it they are read no faster than that, and
+	// where that would take seconds, 429. The Burst of neither MUST be less than
+	// MaxBodyBytes.
+	UserBytes, AddressBytes limit.Rate
+	// MaxUserBodies bounds the bodies of more than 256 KiB that each user who is signed in
+	// sends at once, MaxAddressBodies those of each address, beyond it 429.
+	MaxUserBodies, MaxAddressBodies int
 	// BodyTimeout is how long the server waits for a request to arrive. It is only told
 	// to whom the server, http.Server.ReadTimeout, has cut off, with 408. 0: not known.
 	BodyTimeout time.Duration
@@ -54,6 +61,7 @@ func (l *Limits) negative() bool {
 	return l.MaxBodyBytes < 0 || l.MaxBodiesBytes < 0 || l.MaxMutations < 0 || l.MaxResponseBytes < 0 ||
 		l.MaxUserStreams < 0 || l.BodyTimeout < 0 ||
 		l.UserRate.PerSecond < 0 || l.AddressRate.PerSecond < 0 ||
+		l.UserBytes.PerSecond < 0 || l.AddressBytes.PerSecond < 0 || l.MaxUserBodies < 0 || l.MaxAddressBodies < 0 ||
 		l.UserSpaces.PerSecond < 0 || l.AddressSpaces.PerSecond < 0 || l.Proxies < 0
 }
 
@@ -62,12 +70,8 @@ type limits struct {
 	users, addresses          *limit.Buckets
 	userSpaces, addressSpaces *limit.Buckets
 	streams                   *limit.Slots
-	bodies                    *limit.Budget
-	large                     chan struct{} // who holds a place decodes a large body
+	bodies                    bodies
 }
-
-// largeBody is from what size on a body waits for its turn to be decoded.
-const largeBody = 256 << 10
 
 func newLimits(l Limits) limits {
 	return limits{
@@ -76,8 +80,7 @@ func newLimits(l Limits) limits {
 		userSpaces:    limit.NewBuckets(l.UserSpaces, maxBuckets),
 		addressSpaces: limit.NewBuckets(l.AddressSpaces, maxBuckets),
 		streams:       limit.NewSlots(l.MaxUserStreams),
-		bodies:        limit.NewBudget(l.MaxBodiesBytes),
-		large:         make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		bodies:        newBodies(l),
 	}
 }
 
@@ -157,37 +160,4 @@ func (x *exchange) takeStream() (release func(), err error) {
 		)}
 	}
 	return release, nil
-}
-
-// takeBytes takes memory for the body, which release gives back.
-func (x *exchange) takeBytes(n int64) error {
-	if !x.h.limits.bodies.Take(n) {
-		return refusal{http.StatusTooManyRequests, "overloaded", fmt.Sprintf(
-			"The bodies of all requests under way are %d bytes together, which is the limit.",
-			x.h.config.MaxBodiesBytes,
-		)}
-	}
-	x.bodyBytes += n
-	return nil
-}
-
-// awaitTurn waits until a body of n bytes may be decoded, if it is large: at most half
-// the processors do that, so that small requests, which most are, find one that is free.
-// The caller gives its turn back by done.
-func (x *exchange) awaitTurn(n int) (done func(), err error) {
-	if n < largeBody {
-		return func() {}, nil
-	}
-	select {
-	case x.h.limits.large <- struct{}{}:
-		return func() { <-x.h.limits.large }, nil
-	case <-x.r.Context().Done():
-		return nil, context.Cause(x.r.Context())
-	}
-}
-
-// release gives back what the request has taken.
-func (x *exchange) release() {
-	x.h.limits.bodies.Give(x.bodyBytes)
-	x.bodyBytes = 0
 }

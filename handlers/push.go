@@ -43,7 +43,7 @@ func (x *exchange) admitted(a auth.Action) ([]byte, error) {
 	if err := x.admit(a); err != nil {
 		return nil, err
 	}
-	return x.body()
+	return x.readBody()
 }
 
 // answerable answers with an error that Replicache understands, which it does only

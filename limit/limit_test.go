@@ -96,8 +96,12 @@ func TestSpend(t *testing.T) {
 			wait time.Duration
 			ok   bool
 		}{
-			{20, 0, true}, {10, time.Second, true}, {15, 2500 * time.Millisecond, true},
-			{20, 4500 * time.Millisecond, false}, {5, 3 * time.Second, true}, {1, 3100 * time.Millisecond, false},
+			{20, 0, true},
+			{10, time.Second, true},
+			{15, 2500 * time.Millisecond, true},
+			{20, 4500 * time.Millisecond, false},
+			{5, 3 * time.Second, true},
+			{1, 3100 * time.Millisecond, false},
 		} {
 			wait, ok := b.Spend("a", tc.n, 3*time.Second)
 			if wait != tc.wait || ok != tc.ok {

@@ -30,8 +30,10 @@ type LimitSettings struct {
 	BurstPerAddress int     `env:"REPLIFIRE_BURST_PER_ADDRESS" group:"limits" default:"5000"`
 	RateNewSpaces   float64 `env:"REPLIFIRE_RATE_NEW_SPACES" group:"limits" default:"60"`
 	BurstNewSpaces  int     `env:"REPLIFIRE_BURST_NEW_SPACES" group:"limits" default:"100"`
+	RateBodyBytes   float64 `env:"REPLIFIRE_RATE_BODY_BYTES" group:"limits" default:"4194304"`
 	Proxies         int     `env:"REPLIFIRE_PROXIES" group:"limits" default:"-1"`
 
+	MaxBodiesPerUser  int `env:"REPLIFIRE_MAX_BODIES_PER_USER" group:"limits" default:"2"`
 	MaxStreams        int `env:"REPLIFIRE_MAX_STREAMS" group:"limits" default:"20000"`
 	MaxStreamsPerUser int `env:"REPLIFIRE_MAX_STREAMS_PER_USER" group:"limits" default:"50"`
 
@@ -103,12 +105,15 @@ func (l *LimitSettings) checkOptional() error {
 		notNegative("REPLIFIRE_BURST_PER_ADDRESS", int64(l.BurstPerAddress)),
 		notNegative("REPLIFIRE_RATE_NEW_SPACES", int64(l.RateNewSpaces/tiny)),
 		notNegative("REPLIFIRE_BURST_NEW_SPACES", int64(l.BurstNewSpaces)),
+		notNegative("REPLIFIRE_RATE_BODY_BYTES", int64(l.RateBodyBytes/tiny)),
+		notNegative("REPLIFIRE_MAX_BODIES_PER_USER", int64(l.MaxBodiesPerUser)),
 		notNegative("REPLIFIRE_MAX_STREAMS_PER_USER", int64(l.MaxStreamsPerUser)),
 	)
 }
 
-// addressUsers is how many users may create spaces from one address as fast as each of
-// them may: a household, or the part of an office that begins at the same time.
+// addressUsers is how many users of one address may at the same time create spaces, and
+// send large bodies, as fast as each of them may: a household, or those of an office who
+// begin just then.
 const addressUsers = 10
 
 func perHour(n float64, burst int) limit.Rate { return limit.Rate{PerSecond: n / 3600, Burst: burst} }
@@ -129,6 +134,9 @@ func (s *Settings) httpLimits() handlers.Limits {
 		l.UserRate = limit.Rate{PerSecond: s.RatePerUser, Burst: s.BurstPerUser}
 		l.AddressRate = limit.Rate{PerSecond: s.RatePerAddress, Burst: s.BurstPerAddress}
 		l.UserSpaces = perHour(s.RateNewSpaces, s.BurstNewSpaces)
+		l.MaxUserBodies, l.MaxAddressBodies = s.MaxBodiesPerUser, addressUsers*s.MaxBodiesPerUser
+		l.UserBytes = limit.Rate{PerSecond: s.RateBodyBytes, Burst: int(s.MaxBodyBytes)}
+		l.AddressBytes = limit.Rate{PerSecond: addressUsers * s.RateBodyBytes, Burst: addressUsers * int(s.MaxBodyBytes)}
 		l.AddressSpaces = perHour(addressUsers*s.RateNewSpaces, addressUsers*s.BurstNewSpaces)
 	}
 	return l
