@@ -66,8 +66,8 @@ var help = map[string]string{
 	"rate-new-spaces": "Spaces an hour, in the long run, that a user creates by pushing to them, beyond it 429;" +
 		" an address ten times as many. 0: no limit, as in development mode.",
 	"burst-new-spaces": "Spaces that a user creates at once; an address ten times as many.",
-	"rate-body-bytes": "Bytes a second, in the long run, that are read of a user's bodies; an address's ten times" +
-		" as fast. The largest body is read at once. 0: no limit, as in development mode.",
+	"rate-body-bytes": "Bytes a second, in the long run, that are read of a user's bodies; of an address's ten times" +
+		" as many. One largest body is read at once, of an address two. 0: no limit, as in development mode.",
 	"max-bodies-per-user": "Bodies of more than 256 KiB that a user sends at once, an address ten times as many;" +
 		" beyond it 429. 0: no limit, as in development mode.",
 	"proxies": "How many proxies in front add the address they see to X-Forwarded-For." +

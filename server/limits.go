@@ -136,7 +136,7 @@ func (s *Settings) httpLimits() handlers.Limits {
 		l.UserSpaces = perHour(s.RateNewSpaces, s.BurstNewSpaces)
 		l.MaxUserBodies, l.MaxAddressBodies = s.MaxBodiesPerUser, addressUsers*s.MaxBodiesPerUser
 		l.UserBytes = limit.Rate{PerSecond: s.RateBodyBytes, Burst: int(s.MaxBodyBytes)}
-		l.AddressBytes = limit.Rate{PerSecond: addressUsers * s.RateBodyBytes, Burst: addressUsers * int(s.MaxBodyBytes)}
+		l.AddressBytes = limit.Rate{PerSecond: addressUsers * s.RateBodyBytes, Burst: 2 * int(s.MaxBodyBytes)}
 		l.AddressSpaces = perHour(addressUsers*s.RateNewSpaces, addressUsers*s.BurstNewSpaces)
 	}
 	return l
