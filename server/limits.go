@@ -111,10 +111,13 @@ func (l *LimitSettings) checkOptional() error {
 	)
 }
 
-// addressUsers is how many users of one address may at the same time create spaces, and
-// send large bodies, as fast as each of them may: a household, or those of an office who
-// begin just then.
-const addressUsers = 10
+// What an address may do, in users: so many may do at the same time all that one of them
+// may, be it a household or those of an office who begin just then.
+const (
+	addressRate   = 10 // of new spaces in the long run
+	addressBursts = 3  // of new spaces at once
+	addressBodies = 4  // of bytes, and of large bodies
+)
 
 func perHour(n float64, burst int) limit.Rate { return limit.Rate{PerSecond: n / 3600, Burst: burst} }
 
@@ -134,10 +137,10 @@ func (s *Settings) httpLimits() handlers.Limits {
 		l.UserRate = limit.Rate{PerSecond: s.RatePerUser, Burst: s.BurstPerUser}
 		l.AddressRate = limit.Rate{PerSecond: s.RatePerAddress, Burst: s.BurstPerAddress}
 		l.UserSpaces = perHour(s.RateNewSpaces, s.BurstNewSpaces)
-		l.MaxUserBodies, l.MaxAddressBodies = s.MaxBodiesPerUser, addressUsers*s.MaxBodiesPerUser
+		l.MaxUserBodies, l.MaxAddressBodies = s.MaxBodiesPerUser, addressBodies*s.MaxBodiesPerUser
 		l.UserBytes = limit.Rate{PerSecond: s.RateBodyBytes, Burst: int(s.MaxBodyBytes)}
-		l.AddressBytes = limit.Rate{PerSecond: addressUsers * s.RateBodyBytes, Burst: 2 * int(s.MaxBodyBytes)}
-		l.AddressSpaces = perHour(addressUsers*s.RateNewSpaces, addressUsers*s.BurstNewSpaces)
+		l.AddressBytes = limit.Rate{PerSecond: addressBodies * s.RateBodyBytes, Burst: 2 * int(s.MaxBodyBytes)}
+		l.AddressSpaces = perHour(addressRate*s.RateNewSpaces, addressBursts*s.BurstNewSpaces)
 	}
 	return l
 }

@@ -39,7 +39,7 @@ func attacks() []attack {
 		{name: "many headers", run: manyHeaders, want: []int{header}},
 		// An hour's rate makes up for less than two more.
 		{name: "new spaces of a user", run: spacesOfUser, want: []int{ok, often}, most: burst + 2},
-		{name: "new spaces of many users", run: spacesOfUsers, want: []int{ok, often}, most: 10*burst + 20},
+		{name: "new spaces of many users", run: spacesOfUsers, want: []int{ok, often}, most: 3*burst + 20},
 		{name: "new spaces of nobody", run: spacesOfNobody, want: []int{http.StatusUnauthorized}},
 		{name: "poke streams, held and opened again", run: streams, want: []int{ok, often}},
 		{name: "connections without a header", run: silent},
