@@ -127,6 +127,11 @@ type Caller struct {
 	Space  protocol.SpaceID
 	UserID string          // "" where nobody is signed in
 	Claims json.RawMessage // of the token; nil where there is none
+	// NewSpace is asked before a push creates its space, which its first commit does: once
+	// and, where that is tried again, not again after nil. Its error refuses the push,
+	// nothing of which is applied, and is what Push returns. It must not block, and is
+	// called by another goroutine than Push's. Nil: every space may be created.
+	NewSpace func() error
 }
 
 // Engine applies pushes to a Store and answers pulls from it. Make it with New,

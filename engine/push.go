@@ -14,7 +14,7 @@ const maxPushClients = 1000
 
 // Push applies a push's mutations, each once, in order, or rejects them. It
 // returns nil when every one of them is acknowledged by a commit that is durable;
-// otherwise an error of this package, a *protocol.ErrorResponse or the context's,
+// otherwise an error of this package, a *protocol.ErrorResponse, Caller.NewSpace's or the context's,
 // and what came before the trouble may have been applied: the client sends
 // everything again and what is done is skipped (protocol.md §3).
 func (e *Engine) Push(ctx context.Context, c Caller, req *protocol.PushRequest) error {

@@ -179,6 +179,22 @@ func (b *pushBatch) admit() {
 			j.stop = ErrForbidden
 		}
 	}
+	if !b.base.head.Exists() {
+		b.admitSpace()
+	}
+}
+
+// admitSpace stops the pushes that may not create the space, up to the first one that
+// may: it creates it for all that come with it and after it.
+func (b *pushBatch) admitSpace() {
+	for _, j := range b.jobs {
+		if j.stop != nil || j.mutations[j.decided].ID != 1 {
+			continue // it creates nothing: no client is known here
+		}
+		if j.stop = j.admitSpace(); j.stop == nil {
+			return
+		}
+	}
 }
 
 func (b *pushBatch) admitsClients(j *batchJob) bool {

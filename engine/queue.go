@@ -44,6 +44,8 @@ type job struct {
 	notBefore time.Time
 	retries   int
 	asked     error // the last time it did
+	// Of a push that may create its space: it has asked for that.
+	maker bool
 
 	// Of an operator's change, which has a commit to itself.
 	operation *operation
@@ -67,6 +69,16 @@ func (j *job) finish(err error) {
 	case j.done <- err:
 	default:
 	}
+}
+
+// admitSpace reports why a push may not create its space.
+func (j *job) admitSpace() error {
+	if j.maker || j.caller.NewSpace == nil {
+		return nil
+	}
+	err := j.caller.NewSpace()
+	j.maker = err == nil
+	return err
 }
 
 // over reports why a job must not be tried any more, nil while it may.

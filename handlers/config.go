@@ -113,6 +113,9 @@ func (c *Config) valid() error {
 	if c.negative() || c.Heartbeat < 0 || c.StreamLife < 0 || c.Recheck < 0 {
 		return errors.New("handlers: limits must not be negative")
 	}
+	if below(c.UserBytes, c.MaxBodyBytes) || below(c.AddressBytes, c.MaxBodyBytes) {
+		return errors.New("handlers: the bursts of UserBytes and AddressBytes must not be less than MaxBodyBytes")
+	}
 	for _, o := range c.Origins {
 		if o == "*" && !c.Dev {
 			return errors.New(`handlers: origin "*" is for development mode only`)

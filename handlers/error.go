@@ -32,6 +32,15 @@ type refusal struct {
 // Error is for the log.
 func (r refusal) Error() string { return r.detail }
 
+// later is a refusal of now: it says in how many seconds to come again.
+type later struct {
+	refusal
+	seconds int
+}
+
+// Unwrap is the refusal.
+func (l later) Unwrap() error { return l.refusal }
+
 // What this package fails with itself.
 var (
 	errPanic = errors.New("panic, see the line before")
@@ -101,6 +110,9 @@ func refusalOf(err error) refusal {
 	if e, ok := errors.AsType[*protocol.DecodeError](err); ok {
 		return refusal{http.StatusBadRequest, "bad_request", e.Error()}
 	}
+	if e, ok := errors.AsType[*protocol.TooManyMutationsError](err); ok {
+		return refusal{http.StatusRequestEntityTooLarge, "too_large", e.Error()}
+	}
 	for _, row := range table {
 		if errors.Is(err, row.err) {
 			return row.explained(err)
@@ -159,14 +171,24 @@ type problem struct {
 	RequestID string `json:"requestId"`
 }
 
-// problem answers with a refusal.
-func (x *exchange) problem(r refusal) {
+// unread reports whether the connection is closed so that net/http does not read on: by
+// itself it reads 256 KiB more of a body before it answers, to use the connection again.
+func (x *exchange) unread(status int) bool {
+	if x.body.read || !x.w.http1 {
+		return false
+	}
+	return x.r.ContentLength > largeBody || x.r.ContentLength < 0 && status == http.StatusTooManyRequests
+}
+
+// problem answers with a refusal, and says when to come again where that can help: in so
+// many seconds, 0: soon.
+func (x *exchange) problem(r refusal, seconds int) {
 	h := x.w.Header()
 	switch r.status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		h.Set("Retry-After", strconv.Itoa(max(x.retryAfter, 1)))
+		h.Set("Retry-After", strconv.Itoa(max(seconds, 1)))
 	}
 	title := http.StatusText(r.status)
 	body, err := json.Marshal(problem{"about:blank", title, r.status, r.detail, r.kind, x.id})
@@ -176,6 +198,9 @@ func (x *exchange) problem(r refusal) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Del("Content-Encoding")
 	h.Del("Content-Length")
+	if x.unread(r.status) {
+		h.Set("Connection", "close")
+	}
 	x.w.WriteHeader(r.status)
 	_, _ = x.w.Write(body) // a client that has gone needs no answer
 }

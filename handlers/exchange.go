@@ -29,10 +29,8 @@ type exchange struct {
 	// succeeded.
 	caller    engine.Caller
 	principal auth.Principal
-	// bodyBytes is the memory taken for the body.
-	bodyBytes int64
-	// retryAfter is what a refusal says when to come again, in seconds; 0: soon.
-	retryAfter int
+	// body is the request's, and what it has taken of what all share.
+	body body
 	// named is what the path names, where it names a space.
 	named membership
 	// err is why the request was refused or cut off.
@@ -66,7 +64,8 @@ func (x *exchange) finish(err error) {
 	if a.status == statusClientGone && x.r.Context().Err() == nil && !errors.Is(err, errClient) {
 		a = unavailable // something was cancelled, but not by the client
 	}
-	x.problem(a)
+	l, _ := errors.AsType[later](err)
+	x.problem(a, l.seconds)
 }
 
 // rescue turns a panic into an answer of 500, or cuts the connection.

@@ -123,7 +123,7 @@ func (h *Handler) ServeClosing(w http.ResponseWriter, r *http.Request) {
 // run answers the request; call does what the endpoint it leads to is for.
 func (x *exchange) run(call func(endpoint, *exchange) error) {
 	defer x.log()
-	defer x.release()
+	defer x.body.release()
 	defer x.rescue()
 	x.finish(x.serve(call))
 }

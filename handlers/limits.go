@@ -1,10 +1,9 @@
 package handlers
 
 import (
-	"context"
 	"fmt"
+	"math"
 	"net/http"
-	"runtime"
 	"strconv"
 	"time"
 
@@ -26,8 +25,17 @@ type Limits struct {
 	// MaxBodyBytes bounds the body of a request, beyond it 413.
 	MaxBodyBytes int64
 	// MaxBodiesBytes bounds the bodies of all requests under way together, beyond it
-	// 429. It MUST NOT be less than MaxBodyBytes.
+	// 429. A quarter of it is for bodies of no more than 256 KiB, as far as the largest
+	// body leaves it. It MUST NOT be less than MaxBodyBytes.
 	MaxBodiesBytes int64
+	// UserBytes bounds the bytes a second, of bodies, of each user who is signed in, and
+	// AddressBytes those of each address. Beyond it they are read no faster than that, and
+	// where that would take seconds, 429. The Burst of neither MUST be less than
+	// MaxBodyBytes.
+	UserBytes, AddressBytes limit.Rate
+	// MaxUserBodies bounds the bodies of more than 256 KiB that each user who is signed in
+	// sends at once, MaxAddressBodies those of each address, beyond it 429.
+	MaxUserBodies, MaxAddressBodies int
 	// BodyTimeout is how long the server waits for a request to arrive. It is only told
 	// to whom the server, http.Server.ReadTimeout, has cut off, with 408. 0: not known.
 	BodyTimeout time.Duration
@@ -41,6 +49,9 @@ type Limits struct {
 	// UserRate bounds the requests of each user who is signed in, AddressRate those of
 	// each address (of each /64 in IPv6), beyond it 429.
 	UserRate, AddressRate limit.Rate
+	// UserSpaces bounds the spaces that each user who is signed in creates by pushing to
+	// them, AddressSpaces those of each address, beyond it 429.
+	UserSpaces, AddressSpaces limit.Rate
 	// Proxies is how many proxies in front of the service add the address they see to
 	// X-Forwarded-For. Nothing else in that header is believed.
 	Proxies int
@@ -49,27 +60,27 @@ type Limits struct {
 func (l *Limits) negative() bool {
 	return l.MaxBodyBytes < 0 || l.MaxBodiesBytes < 0 || l.MaxMutations < 0 || l.MaxResponseBytes < 0 ||
 		l.MaxUserStreams < 0 || l.BodyTimeout < 0 ||
-		l.UserRate.PerSecond < 0 || l.AddressRate.PerSecond < 0 || l.Proxies < 0
+		l.UserRate.PerSecond < 0 || l.AddressRate.PerSecond < 0 ||
+		l.UserBytes.PerSecond < 0 || l.AddressBytes.PerSecond < 0 || l.MaxUserBodies < 0 || l.MaxAddressBodies < 0 ||
+		l.UserSpaces.PerSecond < 0 || l.AddressSpaces.PerSecond < 0 || l.Proxies < 0
 }
 
 // limits are the Limits at work.
 type limits struct {
-	users, addresses *limit.Buckets
-	streams          *limit.Slots
-	bodies           *limit.Budget
-	large            chan struct{} // who holds a place decodes a large body
+	users, addresses          *limit.Buckets
+	userSpaces, addressSpaces *limit.Buckets
+	streams                   *limit.Slots
+	bodies                    bodies
 }
-
-// largeBody is from what size on a body waits for its turn to be decoded.
-const largeBody = 256 << 10
 
 func newLimits(l Limits) limits {
 	return limits{
-		users:     limit.NewBuckets(l.UserRate, maxBuckets),
-		addresses: limit.NewBuckets(l.AddressRate, maxBuckets),
-		streams:   limit.NewSlots(l.MaxUserStreams),
-		bodies:    limit.NewBudget(l.MaxBodiesBytes),
-		large:     make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		users:         limit.NewBuckets(l.UserRate, maxBuckets),
+		addresses:     limit.NewBuckets(l.AddressRate, maxBuckets),
+		userSpaces:    limit.NewBuckets(l.UserSpaces, maxBuckets),
+		addressSpaces: limit.NewBuckets(l.AddressSpaces, maxBuckets),
+		streams:       limit.NewSlots(l.MaxUserStreams),
+		bodies:        newBodies(l),
 	}
 }
 
@@ -80,7 +91,7 @@ func (x *exchange) throttleAddress() error {
 	if b == nil {
 		return nil
 	}
-	return x.throttle(b, addressKey(clientAddress(x.r, x.h.config.Proxies)), "address")
+	return x.throttle(b, x.address(), "address")
 }
 
 // throttleUser refuses a user who asks too often. Who is not signed in has an address
@@ -97,12 +108,44 @@ func (x *exchange) throttle(b *limit.Buckets, key, whose string) error {
 	if seconds == 0 {
 		return nil
 	}
-	x.retryAfter = seconds
 	rate := b.Rate()
-	return refusal{http.StatusTooManyRequests, "rate_limited", fmt.Sprintf(
-		"One %s may send %s requests a second, and %d at once.",
-		whose, strconv.FormatFloat(rate.PerSecond, 'f', -1, 64), rate.Burst,
-	)}
+	return throttled(seconds, "One %s may send %s requests a second, and %d at once.",
+		whose, number(rate.PerSecond), rate.Burst)
+}
+
+// throttled refuses who has asked too often, and says when to come again.
+func throttled(seconds int, format string, args ...any) error {
+	return later{refusal{http.StatusTooManyRequests, "rate_limited", fmt.Sprintf(format, args...)}, seconds}
+}
+
+// number writes a rate without needless digits.
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+// address is where the caller is counted.
+func (x *exchange) address() string { return addressKey(clientAddress(x.r, x.h.config.Proxies)) }
+
+// takeSpace counts a space that the caller's push would create. The engine calls it.
+func (x *exchange) takeSpace() error {
+	l := &x.h.limits
+	if user := x.principal.UserID; user != "" {
+		if err := takeSpace(l.userSpaces, user, "user"); err != nil {
+			return err
+		}
+	}
+	if l.addressSpaces == nil {
+		return nil
+	}
+	return takeSpace(l.addressSpaces, x.address(), "address")
+}
+
+func takeSpace(b *limit.Buckets, key, whose string) error {
+	seconds := b.Take(key)
+	if seconds == 0 {
+		return nil
+	}
+	rate := b.Rate()
+	return throttled(seconds, "One %s may create %s spaces an hour, and %d at once.",
+		whose, number(math.Round(rate.PerSecond*3600*1000)/1000), rate.Burst)
 }
 
 // takeStream takes one of the user's poke streams; the caller gives it back.
@@ -117,48 +160,4 @@ func (x *exchange) takeStream() (release func(), err error) {
 		)}
 	}
 	return release, nil
-}
-
-// takeBytes takes memory for the body, which release gives back.
-func (x *exchange) takeBytes(n int64) error {
-	if !x.h.limits.bodies.Take(n) {
-		return refusal{http.StatusTooManyRequests, "overloaded", fmt.Sprintf(
-			"The bodies of all requests under way are %d bytes together, which is the limit.",
-			x.h.config.MaxBodiesBytes,
-		)}
-	}
-	x.bodyBytes += n
-	return nil
-}
-
-// awaitTurn waits until a body of n bytes may be decoded, if it is large: at most half
-// the processors do that, so that small requests, which most are, find one that is free.
-// The caller gives its turn back by done.
-func (x *exchange) awaitTurn(n int) (done func(), err error) {
-	if n < largeBody {
-		return func() {}, nil
-	}
-	select {
-	case x.h.limits.large <- struct{}{}:
-		return func() { <-x.h.limits.large }, nil
-	case <-x.r.Context().Done():
-		return nil, context.Cause(x.r.Context())
-	}
-}
-
-// release gives back what the request has taken.
-func (x *exchange) release() {
-	x.h.limits.bodies.Give(x.bodyBytes)
-	x.bodyBytes = 0
-}
-
-// checkMutations refuses a push by its length.
-func (x *exchange) checkMutations(n int) error {
-	limit := x.h.config.MaxMutations
-	if limit == 0 || n <= limit {
-		return nil
-	}
-	return refusal{http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf(
-		"The push has %d mutations, more than %d.", n, limit,
-	)}
 }

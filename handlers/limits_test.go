@@ -305,7 +305,7 @@ func TestMutationsOfAPush(t *testing.T) {
 		before, _, _ := strings.Cut(onePush, `{"clientID"`)
 		return do(s, request("POST", pushPath, before+strings.Join(all, ",")+"]}"))
 	}
-	refused(t, push(1, 2, 3), 413, "too_large", "The push has 3 mutations, more than 2.")
+	refused(t, push(1, 2, 3), 413, "too_large", "The push has more than 2 mutations.")
 	if w := push(1, 2); w.Code != 200 {
 		t.Fatalf("2 mutations of 2: %d %s", w.Code, w.Body)
 	}

@@ -176,7 +176,7 @@ func (x *exchange) putMember() error {
 	if stranger != nil && (!errors.Is(stranger, auth.ErrForbidden) || !x.self()) {
 		return stranger
 	}
-	body, err := x.body()
+	body, err := x.readBody()
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ func (x *exchange) push() error {
 	}
 	req, err := x.decodePush(body)
 	if err == nil {
+		x.caller.NewSpace = x.takeSpace
 		err = x.h.config.Engine.Push(x.r.Context(), x.caller, req)
 	}
 	if err != nil {
@@ -31,11 +32,7 @@ func (x *exchange) decodePush(body []byte) (*protocol.PushRequest, error) {
 		return nil, err
 	}
 	defer done()
-	req, err := protocol.DecodePushRequest(body)
-	if err != nil {
-		return nil, err
-	}
-	return req, x.checkMutations(len(req.Mutations))
+	return protocol.DecodePushRequestWithin(body, x.h.config.MaxMutations)
 }
 
 // admitted is the body of a request that is allowed.
@@ -46,7 +43,7 @@ func (x *exchange) admitted(a auth.Action) ([]byte, error) {
 	if err := x.admit(a); err != nil {
 		return nil, err
 	}
-	return x.body()
+	return x.readBody()
 }
 
 // answerable answers with an error that Replicache understands, which it does only

@@ -1,9 +1,6 @@
 package handlers
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -16,10 +13,6 @@ import (
 
 // DefaultSpace is the space of a request that names none.
 const DefaultSpace protocol.SpaceID = "default"
-
-// firstRead is how much of a body is made room for before any of it is there: a
-// Content-Length is easily said.
-const firstRead = 32 << 10
 
 func badRequest(detail string) error {
 	return refusal{http.StatusBadRequest, "bad_request", detail}
@@ -138,29 +131,4 @@ func parseQuery(query string) (url.Values, error) {
 		return nil, badRequest("The query of the URL is not well-formed.")
 	}
 	return q, nil
-}
-
-// body reads the request's body, into memory that grows with what has arrived.
-func (x *exchange) body() ([]byte, error) {
-	// The server's own writer is needed to close the connection afterwards.
-	limited := http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, x.h.config.MaxBodyBytes)
-	size := min(max(x.r.ContentLength, 0)+bytes.MinRead, firstRead)
-	var body []byte
-	for {
-		if len(body) == cap(body) {
-			if err := x.takeBytes(size - int64(cap(body))); err != nil {
-				return nil, err
-			}
-			body = append(make([]byte, 0, size), body...)
-			size *= 2
-		}
-		n, err := limited.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		if errors.Is(err, io.EOF) {
-			return body, nil
-		}
-		if err != nil {
-			return nil, x.bodyError(err)
-		}
-	}
 }

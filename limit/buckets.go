@@ -65,6 +65,23 @@ func (b *Buckets) Take(key string) (seconds int) {
 	return int(math.Ceil(delay.Seconds()))
 }
 
+// Spend takes n tokens from the key's bucket, at once, and says how long to wait until
+// they have come in: 0 if there were as many. Where that is longer than most it takes
+// nothing and ok is false. n MUST NOT be more than the burst.
+func (b *Buckets) Spend(key string, n int, most time.Duration) (wait time.Duration, ok bool) {
+	if b == nil {
+		return 0, true
+	}
+	now := time.Now()
+	r := b.bucket(key).ReserveN(now, n)
+	wait = r.DelayFrom(now)
+	if wait <= most {
+		return wait, true
+	}
+	r.CancelAt(now)
+	return wait, false
+}
+
 func (b *Buckets) bucket(key string) *rate.Limiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -85,6 +85,35 @@ func TestBucketsForget(t *testing.T) {
 	})
 }
 
+// Who spends more than there is owes it, up to a time, and waits; who would owe more is
+// refused and owes nothing for it.
+func TestSpend(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := limit.NewBuckets(limit.Rate{PerSecond: 10, Burst: 20}, 1)
+		for i, tc := range []struct {
+			n    int
+			wait time.Duration
+			ok   bool
+		}{
+			{20, 0, true},
+			{10, time.Second, true},
+			{15, 2500 * time.Millisecond, true},
+			{20, 4500 * time.Millisecond, false},
+			{5, 3 * time.Second, true},
+			{1, 3100 * time.Millisecond, false},
+		} {
+			wait, ok := b.Spend("a", tc.n, 3*time.Second)
+			if wait != tc.wait || ok != tc.ok {
+				t.Errorf("%d: Spend(%d) = %v, %v, want %v, %v", i, tc.n, wait, ok, tc.wait, tc.ok)
+			}
+		}
+		if wait, ok := limit.NewBuckets(limit.Rate{}, 1).Spend("a", 1<<30, 0); wait != 0 || !ok {
+			t.Errorf("Spend = %v, %v without a rate", wait, ok)
+		}
+	})
+}
+
 func TestSlots(t *testing.T) {
 	t.Parallel()
 	s := limit.NewSlots(2)

@@ -40,13 +40,29 @@ type Mutation struct {
 	Invalid string
 }
 
-// DecodePushRequest decodes the body of a push. It fails with a *DecodeError, or
-// with a *ErrorResponse VersionNotSupported if pushVersion is an integer but
-// neither 0 nor 1. The result keeps slices of body, which must not be changed
-// any more.
-func DecodePushRequest(body []byte) (*PushRequest, error) {
-	d := pushDecoder{body: newScanner(body)}
+// TooManyMutationsError says that a push has more mutations than were asked for.
+type TooManyMutationsError struct{ Most int }
+
+// Error says how many there may be.
+func (e *TooManyMutationsError) Error() string {
+	return fmt.Sprintf("The push has more than %d mutations.", e.Most)
+}
+
+// DecodePushRequest decodes the body of a push, however many mutations it has. See
+// DecodePushRequestWithin.
+func DecodePushRequest(body []byte) (*PushRequest, error) { return DecodePushRequestWithin(body, 0) }
+
+// DecodePushRequestWithin decodes the body of a push of at most so many mutations, 0: any
+// number. It fails with a *TooManyMutationsError, having read no further than the first
+// one beyond, whatever else is wrong; otherwise with a *DecodeError, or with a
+// *ErrorResponse VersionNotSupported if pushVersion is an integer but neither 0 nor 1.
+// The result keeps slices of body, which must not be changed any more.
+func DecodePushRequestWithin(body []byte, most int) (*PushRequest, error) {
+	d := pushDecoder{body: newScanner(body), most: most}
 	d.read()
+	if d.more {
+		return nil, &TooManyMutationsError{Most: most}
+	}
 	if d.body.err != nil {
 		return nil, d.body.err
 	}
@@ -76,6 +92,9 @@ type pushDecoder struct {
 	clientGroupID, clientID, list     token
 
 	mutations []Mutation
+	// most is how many mutations there may be, 0: any number; more: there are more.
+	most int
+	more bool
 }
 
 // read reads the whole body.
@@ -114,6 +133,10 @@ func (d *pushDecoder) place(name []byte) *token {
 // of nothing but empty objects must not take many times its size.
 func (d *pushDecoder) readMutations() {
 	for i := range d.body.elements() {
+		if d.more = d.most > 0 && i >= d.most; d.more {
+			d.body.fail("has more mutations than were asked for")
+			return
+		}
 		if d.body.peek() != '{' {
 			d.body.value()
 			d.fail(path{i, ""}, "must be an object")

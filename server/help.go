@@ -64,6 +64,13 @@ var help = map[string]string{
 	"burst-per-user":    "Requests of a user at once.",
 	"rate-per-address":  "The same of one address, which may be that of many people; in IPv6 of a /64.",
 	"burst-per-address": "Requests of an address at once.",
+	"rate-new-spaces": "Spaces an hour, in the long run, that a user creates by pushing to them, beyond it 429;" +
+		" an address ten times as many. 0: no limit, as in development mode.",
+	"burst-new-spaces": "Spaces that a user creates at once; an address three times as many.",
+	"rate-body-bytes": "Bytes a second, in the long run, that are read of a user's bodies; of an address's four times" +
+		" as many. One largest body is read at once, of an address two. 0: no limit, as in development mode.",
+	"max-bodies-per-user": "Bodies of more than 256 KiB that a user sends at once, an address four times as many;" +
+		" beyond it 429. 0: no limit, as in development mode.",
 	"proxies": "How many proxies in front add the address they see to X-Forwarded-For." +
 		" -1: one on Cloud Run, none elsewhere; 2 behind a load balancer before Cloud Run.",
 	"max-streams":          "Poke streams of this instance, beyond it 429.",

@@ -28,8 +28,12 @@ type LimitSettings struct {
 	BurstPerUser    int     `env:"REPLIFIRE_BURST_PER_USER" group:"limits" default:"1000"`
 	RatePerAddress  float64 `env:"REPLIFIRE_RATE_PER_ADDRESS" group:"limits" default:"1000"`
 	BurstPerAddress int     `env:"REPLIFIRE_BURST_PER_ADDRESS" group:"limits" default:"5000"`
+	RateNewSpaces   float64 `env:"REPLIFIRE_RATE_NEW_SPACES" group:"limits" default:"60"`
+	BurstNewSpaces  int     `env:"REPLIFIRE_BURST_NEW_SPACES" group:"limits" default:"100"`
+	RateBodyBytes   float64 `env:"REPLIFIRE_RATE_BODY_BYTES" group:"limits" default:"4194304"`
 	Proxies         int     `env:"REPLIFIRE_PROXIES" group:"limits" default:"-1"`
 
+	MaxBodiesPerUser  int `env:"REPLIFIRE_MAX_BODIES_PER_USER" group:"limits" default:"2"`
 	MaxStreams        int `env:"REPLIFIRE_MAX_STREAMS" group:"limits" default:"20000"`
 	MaxStreamsPerUser int `env:"REPLIFIRE_MAX_STREAMS_PER_USER" group:"limits" default:"50"`
 
@@ -99,9 +103,23 @@ func (l *LimitSettings) checkOptional() error {
 		notNegative("REPLIFIRE_BURST_PER_USER", int64(l.BurstPerUser)),
 		notNegative("REPLIFIRE_RATE_PER_ADDRESS", int64(l.RatePerAddress/tiny)),
 		notNegative("REPLIFIRE_BURST_PER_ADDRESS", int64(l.BurstPerAddress)),
+		notNegative("REPLIFIRE_RATE_NEW_SPACES", int64(l.RateNewSpaces/tiny)),
+		notNegative("REPLIFIRE_BURST_NEW_SPACES", int64(l.BurstNewSpaces)),
+		notNegative("REPLIFIRE_RATE_BODY_BYTES", int64(l.RateBodyBytes/tiny)),
+		notNegative("REPLIFIRE_MAX_BODIES_PER_USER", int64(l.MaxBodiesPerUser)),
 		notNegative("REPLIFIRE_MAX_STREAMS_PER_USER", int64(l.MaxStreamsPerUser)),
 	)
 }
+
+// What an address may do, in users: so many may do at the same time all that one of them
+// may, be it a household or those of an office who begin just then.
+const (
+	addressRate   = 10 // of new spaces in the long run
+	addressBursts = 3  // of new spaces at once
+	addressBodies = 4  // of bytes, and of large bodies
+)
+
+func perHour(n float64, burst int) limit.Rate { return limit.Rate{PerSecond: n / 3600, Burst: burst} }
 
 // httpLimits are those that hold before the engine. In development mode everybody
 // comes from one address, and nobody is kept out.
@@ -118,6 +136,11 @@ func (s *Settings) httpLimits() handlers.Limits {
 	if !s.Dev {
 		l.UserRate = limit.Rate{PerSecond: s.RatePerUser, Burst: s.BurstPerUser}
 		l.AddressRate = limit.Rate{PerSecond: s.RatePerAddress, Burst: s.BurstPerAddress}
+		l.UserSpaces = perHour(s.RateNewSpaces, s.BurstNewSpaces)
+		l.MaxUserBodies, l.MaxAddressBodies = s.MaxBodiesPerUser, addressBodies*s.MaxBodiesPerUser
+		l.UserBytes = limit.Rate{PerSecond: s.RateBodyBytes, Burst: int(s.MaxBodyBytes)}
+		l.AddressBytes = limit.Rate{PerSecond: addressBodies * s.RateBodyBytes, Burst: 2 * int(s.MaxBodyBytes)}
+		l.AddressSpaces = perHour(addressRate*s.RateNewSpaces, addressBursts*s.BurstNewSpaces)
 	}
 	return l
 }

@@ -206,7 +206,7 @@ func TestLimitsReachTheService(t *testing.T) {
 		env, path, body, want string
 		status                int
 	}{
-		"mutations": {"REPLIFIRE_MAX_MUTATIONS=1", push, two, "more than 1.", 413},
+		"mutations": {"REPLIFIRE_MAX_MUTATIONS=1", push, two, "more than 1 mutations.", 413},
 		"bodies":    {"REPLIFIRE_MAX_BODIES_BYTES=250", push, two, "250 bytes together", 429},
 		"response":  {"REPLIFIRE_MAX_RESPONSE_BYTES=10", "/api/replicache/pull", firstPull, "larger than 10 bytes", 413},
 	} {

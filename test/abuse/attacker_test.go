@@ -18,27 +18,29 @@ import (
 // attacker sends what nobody should, from an address and as a user of its own, and
 // judges the answers. Its methods are safe for concurrent use.
 type attacker struct {
-	t       *testing.T
-	service *service
-	size    size
-	dialer  net.Dialer
-	client  http.Client
-	token   string
+	t      *testing.T
+	target string // host:port of the service
+	size   size
+	dialer net.Dialer
+	client http.Client
+	token  string
 
 	mu      sync.Mutex
-	answers map[int]int // by status; 0: cut off without one
+	answers answers
 }
 
-func newAttacker(t *testing.T, s *service, n size, user string, address byte) *attacker {
+func newAttacker(t *testing.T, target string, n size, user string, address byte) *attacker {
 	t.Helper()
 	a := &attacker{
-		t: t, service: s, size: n, answers: map[int]int{},
+		t: t, target: target, size: n, answers: answers{},
 		dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, address)}},
 		token:  bearer(user),
 	}
 	a.client.Transport = &http.Transport{DialContext: a.dialer.DialContext, MaxIdleConnsPerHost: workers}
 	return a
 }
+
+func (a *attacker) url() string { return "http://" + a.target }
 
 // bearer is the Authorization of a user.
 func bearer(user string) string { return "Bearer " + unsigned(user) }
@@ -61,7 +63,7 @@ func (a *attacker) repeat(ctx context.Context, do func(ctx context.Context)) {
 
 // post sends a push, with a header of one more line if name is not "".
 func (a *attacker) post(ctx context.Context, query, token string, body io.Reader, length int64, name, value string) {
-	url := a.service.url() + "/api/replicache/push?" + query
+	url := a.url() + "/api/replicache/push?" + query
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
 	if err != nil {
 		a.t.Error(err)

@@ -11,22 +11,39 @@ import (
 	"sync/atomic"
 )
 
+// attack is one kind of abuse, the statuses that it must get, each at least once, and how
+// often it may get 200, 0: any number.
+type attack struct {
+	name string
+	run  func(ctx context.Context, a *attacker)
+	want []int
+	most int
+}
+
 func attacks() []attack {
+	const (
+		ok, large, often = http.StatusOK, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests
+		late, header     = http.StatusRequestTimeout, http.StatusRequestHeaderFieldsTooLarge
+	)
+	burst := sizes().burst
 	return []attack{
-		{"a byte too much, announced", tooLarge(8<<20+1, true), []int{http.StatusRequestEntityTooLarge}},
-		{"a byte too much, in chunks", tooLarge(8<<20+1, false), []int{http.StatusRequestEntityTooLarge}},
-		{"huge body, announced", tooLarge(0, true), []int{http.StatusRequestEntityTooLarge}},
-		{"huge body, in chunks", tooLarge(0, false), nil},
-		{"gzip bomb", bomb, []int{http.StatusUnsupportedMediaType}},
-		{"deep JSON", deep, []int{http.StatusOK, http.StatusBadRequest}},
-		{"many mutations", manyMutations, []int{http.StatusRequestEntityTooLarge}},
-		{"large header", largeHeader, []int{http.StatusRequestHeaderFieldsTooLarge}},
-		{"many headers", manyHeaders, []int{http.StatusRequestHeaderFieldsTooLarge}},
-		{"new spaces of a user", spacesOfUser, []int{http.StatusOK, http.StatusTooManyRequests}},
-		{"new spaces of nobody", spacesOfNobody, []int{http.StatusUnauthorized}},
-		{"poke streams, held and opened again", streams, []int{http.StatusOK, http.StatusTooManyRequests}},
-		{"connections without a header", silent, nil},
-		{"bodies of a byte a second", slowBodies, []int{http.StatusRequestTimeout}},
+		{name: "a byte too much, announced", run: tooLarge(8<<20+1, true), want: []int{large}},
+		{name: "a byte too much, in chunks", run: tooLarge(8<<20+1, false), want: []int{large}},
+		{name: "huge body, announced", run: tooLarge(0, true), want: []int{large}},
+		{name: "huge body, in chunks", run: tooLarge(0, false)},
+		{name: "large bodies, held", run: heldBodies, want: []int{late, often}},
+		{name: "gzip bomb", run: bomb, want: []int{http.StatusUnsupportedMediaType}},
+		{name: "deep JSON", run: deep, want: []int{ok, http.StatusBadRequest}},
+		{name: "many mutations", run: manyMutations, want: []int{large}},
+		{name: "large header", run: largeHeader, want: []int{header}},
+		{name: "many headers", run: manyHeaders, want: []int{header}},
+		// An hour's rate makes up for less than two more.
+		{name: "new spaces of a user", run: spacesOfUser, want: []int{ok, often}, most: burst + 2},
+		{name: "new spaces of many users", run: spacesOfUsers, want: []int{ok, often}, most: 3*burst + 20},
+		{name: "new spaces of nobody", run: spacesOfNobody, want: []int{http.StatusUnauthorized}},
+		{name: "poke streams, held and opened again", run: streams, want: []int{ok, often}},
+		{name: "connections without a header", run: silent},
+		{name: "bodies of a byte a second", run: slowBodies, want: []int{late}},
 	}
 }
 
@@ -116,18 +133,25 @@ func largeHeader(ctx context.Context, a *attacker) {
 }
 
 // spacesOfUser writes into a new space with every push.
-func spacesOfUser(ctx context.Context, a *attacker) { newSpaces(ctx, a, a.token) }
+func spacesOfUser(ctx context.Context, a *attacker) {
+	newSpaces(ctx, a, func(string) string { return a.token })
+}
 
-func spacesOfNobody(ctx context.Context, a *attacker) { newSpaces(ctx, a, "") }
+// spacesOfUsers does so as a new user each time.
+func spacesOfUsers(ctx context.Context, a *attacker) { newSpaces(ctx, a, bearer) }
 
-func newSpaces(ctx context.Context, a *attacker, token string) {
+func spacesOfNobody(ctx context.Context, a *attacker) {
+	newSpaces(ctx, a, func(string) string { return "" })
+}
+
+func newSpaces(ctx context.Context, a *attacker, token func(space string) string) {
 	var n atomic.Int64
 	a.repeat(ctx, func(ctx context.Context) {
 		for range a.size.spaces / workers {
-			id := fmt.Sprint("new", n.Add(1))
+			id := fmt.Sprint(*attackAddress, "new", n.Add(1))
 			message := fmt.Sprintf(`{"id":%q,"from":"x","content":"x","order":1}`, id)
 			body := strings.Replace(push(id, message, 1), `"name":"x"`, `"name":"createMessage"`, 1)
-			a.post(ctx, "space="+id, token, strings.NewReader(body), int64(len(body)), "", "")
+			a.post(ctx, "space="+id, token(id), strings.NewReader(body), int64(len(body)), "", "")
 		}
 	})
 }
@@ -142,7 +166,7 @@ func (a *attacker) hold(ctx context.Context, n int) {
 	if n == 0 {
 		return
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.service.url()+"/api/replicache/poke?space=streams", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url()+"/api/replicache/poke?space=streams", nil)
 	if err != nil {
 		a.t.Error(err)
 		return

@@ -17,7 +17,7 @@ const patience = time.Minute
 
 // dial opens a connection, nil if that fails.
 func (a *attacker) dial(ctx context.Context) net.Conn {
-	conn, err := a.dialer.DialContext(context.WithoutCancel(ctx), "tcp", a.service.address)
+	conn, err := a.dialer.DialContext(context.WithoutCancel(ctx), "tcp", a.target)
 	if err != nil {
 		a.t.Errorf("connecting: %v", err)
 		return nil
@@ -85,15 +85,41 @@ func slowBodies(ctx context.Context, a *attacker) {
 			fmt.Fprintf(conn, "POST /api/replicache/push?space=slow HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n"+
 				"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n", a.token)
 			all.Go(func() { drip(conn, strings.Repeat(" ", 1000)) })
-			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				a.count(0)
-				return
-			}
-			defer resp.Body.Close()
-			a.judge(resp)
+			a.await(conn)
 		})
 	}
+}
+
+// heldBodies sends as many large bodies as it can, two as each of many users, all
+// but their last byte: memory that is taken until the service gives them up.
+func heldBodies(ctx context.Context, a *attacker) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for i := range 3 * workers {
+		conn := a.dial(ctx)
+		if conn == nil {
+			return
+		}
+		all.Go(func() {
+			defer conn.Close()
+			const length = 8 << 20
+			fmt.Fprintf(conn, "POST /api/replicache/push?space=held HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n"+
+				"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", bearer(fmt.Sprint("held", i/2)), length)
+			all.Go(func() { _, _ = io.Copy(conn, io.LimitReader(spaces{}, length-1)) }) // as much as it reads
+			a.await(conn)
+		})
+	}
+}
+
+// await judges the answer to what was sent.
+func (a *attacker) await(conn net.Conn) {
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		a.count(0)
+		return
+	}
+	defer resp.Body.Close()
+	a.judge(resp)
 }
 
 // manyHeaders sends a header of thousands of lines.
@@ -109,12 +135,6 @@ func manyHeaders(ctx context.Context, a *attacker) {
 			a.count(0)
 			return
 		}
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			a.count(0)
-			return
-		}
-		defer resp.Body.Close()
-		a.judge(resp)
+		a.await(conn)
 	})
 }

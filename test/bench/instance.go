@@ -33,7 +33,8 @@ func (b *bench) serve(ctx context.Context, project string, env ...string) (*inst
 	i.cmd.Env = append([]string{
 		"REPLIFIRE_HOST=127.0.0.1", "PORT=" + strconv.Itoa(port), "GOOGLE_CLOUD_PROJECT=" + project,
 		"FIRESTORE_EMULATOR_HOST=" + b.host, "REPLIFIRE_LOG_LEVEL=error", "PATH=" + os.Getenv("PATH"),
-		"REPLIFIRE_RATE_PER_ADDRESS=0", // all clients are at one
+		"REPLIFIRE_RATE_PER_ADDRESS=0", "REPLIFIRE_RATE_NEW_SPACES=0", // all clients are at one
+		"REPLIFIRE_RATE_BODY_BYTES=0", "REPLIFIRE_MAX_BODIES_PER_USER=0",
 	}, env...)
 	i.cmd.Stderr = &i.log
 	began := time.Now()

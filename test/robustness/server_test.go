@@ -106,7 +106,8 @@ func (s *server) start() {
 	s.starts++
 	p.cmd.Env = append([]string{
 		"REPLIFIRE_HOST=127.0.0.1", "PORT=" + port, "REPLIFIRE_STORE=firestore",
-		"REPLIFIRE_RATE_PER_ADDRESS=0", // all clients are at one
+		"REPLIFIRE_RATE_PER_ADDRESS=0", "REPLIFIRE_RATE_NEW_SPACES=0", // all clients are at one
+		"REPLIFIRE_RATE_BODY_BYTES=0", "REPLIFIRE_MAX_BODIES_PER_USER=0",
 		"GOOGLE_CLOUD_PROJECT=" + s.project, "FIRESTORE_EMULATOR_HOST=" + s.back.Addr(),
 	}, s.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
