@@ -38,7 +38,7 @@ func (x *exchange) gc() error {
 	if err := g.Account.Check(caller); err != nil {
 		return err
 	}
-	if _, err := x.body(); err != nil {
+	if _, err := x.readBody(); err != nil {
 		return err
 	}
 	done, err := g.Run(x.r.Context())
