@@ -163,18 +163,20 @@ func (s *server) kill() {
 
 // stop ends the process as Cloud Run does. It must end by itself, and with code 0 if it is
 // idle or healthy: in the midst of faults its pushes may take longer than it waits.
-func (s *server) stop(healthy bool) {
+func (s *server) stop(healthy bool) time.Duration {
+	began := time.Now()
 	s.signal(syscall.SIGTERM)
 	select {
 	case <-s.process.done:
 	case <-time.After(killAfter):
 		s.t.Errorf("server runs %v after SIGTERM:\n%s", killAfter, s.process.log)
 		s.kill()
-		return
+		return killAfter
 	}
 	if err := s.process.err; err != nil && (healthy || !strings.Contains(s.process.log.String(), "pushes given up")) {
 		s.t.Errorf("server ended with %v after SIGTERM:\n%s", s.process.err, s.process.log)
 	}
+	return time.Since(began)
 }
 
 // end is the test's end.
