@@ -40,7 +40,7 @@ func TestBacklogInCompany(t *testing.T) {
 		}
 		backlog(500, 100) // of the only one
 		mustPush(t, e, bob, "g2", mutation("b", 1, "put", put{"other", 1}))
-		backlog(128, 128, 128, 128, 88)
+		backlog(64, 64, 64, 64, 64, 64, 64, 64, 64, 24)
 		time.Sleep(2 * time.Second)
 		backlog(500, 100)
 	})

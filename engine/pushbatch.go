@@ -16,8 +16,9 @@ const (
 	// so that an offline backlog does not make everybody else wait.
 	jobChunk = 32
 	// jobShare is how many mutations of a push one commit takes while others push too:
-	// a commit of a whole backlog would take ten times as long as theirs.
-	jobShare = 128
+	// a commit of a whole backlog would take ten times as long as theirs. With twice as many
+	// they waited about twice as long, and the backlog was not done sooner.
+	jobShare = 64
 	// maxRounds bounds the rounds of reading that one mutation may cause.
 	maxRounds = 1000
 	// maxReads bounds the entries that a batch holds in memory.
