@@ -28,7 +28,9 @@ func attacks() []attack {
 	burst := sizes().burst
 	return []attack{
 		{name: "a byte too much, announced", run: tooLarge(8<<20+1, true), want: []int{large}},
-		{name: "a byte too much, in chunks", run: tooLarge(8<<20+1, false), want: []int{large}},
+		// In chunks, the user's rate or the time for a body may end before the size is known:
+		// TestDefaultBodyLimit of handlers has one by itself.
+		{name: "a byte too much, in chunks", run: tooLarge(8<<20+1, false)},
 		{name: "huge body, announced", run: tooLarge(0, true), want: []int{large}},
 		{name: "huge body, in chunks", run: tooLarge(0, false)},
 		{name: "large bodies, held", run: heldBodies, want: []int{late, often}},
