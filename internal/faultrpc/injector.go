@@ -30,8 +30,8 @@ const (
 	Later Moment = "later"
 )
 
-// Injector breaks the RPCs of the connections that are dialed with its DialOptions. It
-// is safe for concurrent use.
+// Injector breaks the RPCs of the connections that are dialed with its DialOptions, or
+// made to its Proxy. It is safe for concurrent use.
 type Injector struct {
 	seed uint64
 
@@ -79,12 +79,16 @@ func (i *Injector) Deliver(ctx context.Context, conn *grpc.ClientConn) error {
 // Crashed is closed when the crash has happened.
 func (i *Injector) Crashed() <-chan struct{} { return i.crashed }
 
-// Heal ends all faults that are not under way; a crash is for ever.
-func (i *Injector) Heal() {
+// SetRules puts other rules in the place of those there were, for calls that begin
+// from now on.
+func (i *Injector) SetRules(rules ...Rule) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.rules = nil
+	i.rules = slices.Clone(rules)
 }
+
+// Heal ends all faults that are not under way; a crash is for ever.
+func (i *Injector) Heal() { i.SetRules() }
 
 // Calls are the names of the methods that were called, in order, with those that never
 // got through.

@@ -15,6 +15,7 @@ import (
 	"github.com/replifire/replifire/firestore"
 	"github.com/replifire/replifire/internal/emulator"
 	"github.com/replifire/replifire/internal/emulator/emulatortest"
+	"github.com/replifire/replifire/internal/faultrpc"
 	"github.com/replifire/replifire/internal/history"
 	"github.com/replifire/replifire/internal/load"
 	"github.com/replifire/replifire/mutate"
@@ -74,6 +75,7 @@ type sums struct {
 	visitors                              visitors
 	rounds, caught, histories, operations int
 	faults                                map[string]int
+	broken                                map[faultrpc.Kind]int // calls to the emulator
 }
 
 // TestFaults: whatever is done to two servers and their connections, the clients' history
@@ -81,7 +83,7 @@ type sums struct {
 func TestFaults(t *testing.T) { //nolint:paralleltest // it takes all that the machine has
 	first := emulatortest.Host(t)
 	bins := []string{build(t, "one"), build(t, "two")}
-	total := sums{faults: map[string]int{}}
+	total := sums{faults: map[string]int{}, broken: map[faultrpc.Kind]int{}}
 	began := time.Now()
 	for n := range *roundsFlag { //nolint:paralleltest // as above
 		if n > 0 && *forFlag > 0 && time.Since(began) > *forFlag {
@@ -100,9 +102,9 @@ func TestFaults(t *testing.T) { //nolint:paralleltest // it takes all that the m
 		}
 	}
 	result := fmt.Sprintf("%s pushes, %s of them with unknown outcome, %s pulls; %d kills -9 with pushes under way; "+
-		"faults %v; %s histories of %s operations linearizable; "+
+		"faults %v; RPCs broken %v; %s histories of %s operations linearizable; "+
 		"%d real Replicache clients with %s mutations; 0 lost, duplicated, divergent, stuck",
-		thousands(total.Pushes), thousands(total.Unknown), thousands(total.Pulls), total.caught, total.faults,
+		thousands(total.Pushes), thousands(total.Unknown), thousands(total.Pulls), total.caught, total.faults, total.broken,
 		thousands(total.histories), thousands(total.operations),
 		total.visitors.Clients, thousands(total.visitors.Mutations))
 	if t.Failed() {
@@ -147,10 +149,16 @@ func round(t *testing.T, bins []string, host string, seed uint64, total *sums) {
 	// A little more, since the last bursts may be small.
 	duration := time.Duration(1.02 * float64(*roundFlag) / *rateFlag * float64(time.Second))
 	setUp(t, store, duration)
-	servers := []*server{newServer(t, bins, project, host), newServer(t, bins, project, host)}
+	var servers []*server
+	var calls []*faultrpc.Injector
+	for i := range uint64(2) {
+		calls = append(calls, faultrpc.New(2*seed+i))
+		servers = append(servers, newServer(t, bins, project, breakable(t, host, calls[i])))
+	}
 
 	path, recorder := record(t, seed)
 	n := newNemesis(servers, recorder, seed)
+	n.calls = calls
 	var seen visitors
 	var wg sync.WaitGroup
 	wg.Go(func() { seen = visit(t.Context(), t, servers, seed, duration.Seconds()) })
@@ -187,6 +195,22 @@ func round(t *testing.T, bins []string, host string, seed uint64, total *sums) {
 	for name, times := range n.counts {
 		total.faults[name] += times
 	}
+	for _, i := range calls {
+		for kind, times := range i.Injected() {
+			total.broken[kind] += times
+		}
+	}
+}
+
+// breakable is where an emulator can be reached by calls that an injector breaks.
+func breakable(t *testing.T, emulator string, i *faultrpc.Injector) string {
+	t.Helper()
+	p, err := faultrpc.Listen(t.Context(), emulator, i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p.Addr()
 }
 
 // under puts the servers under load while the nemesis does what it does.

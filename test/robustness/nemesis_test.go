@@ -8,6 +8,9 @@ import (
 	"syscall"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
+	"github.com/replifire/replifire/internal/faultrpc"
 	"github.com/replifire/replifire/internal/faulttcp"
 	"github.com/replifire/replifire/internal/history"
 )
@@ -15,6 +18,7 @@ import (
 // nemesis does things to the servers, one after another, by a seed.
 type nemesis struct {
 	servers  []*server
+	calls    []*faultrpc.Injector // of the servers to the emulator, in a round
 	chance   *rand.Rand
 	recorder *history.Recorder
 	// flying is how many pushes are under way at each server.
@@ -60,7 +64,34 @@ func actions() []action {
 			return faulttcp.Trouble{CutAfter: 1 + c.Int64N(2000)}
 		}),
 		{"back reset", func(n *nemesis, _ context.Context, i int) { n.servers[i].back.Reset() }},
+		{"RPC errors", (*nemesis).breakCalls},
 	}
+}
+
+// callTrouble is what becomes of the calls of a server while they are broken: commits are
+// applied and said to have failed, or are not sent; reads and watches end in the middle.
+func callTrouble() []faultrpc.Rule {
+	return []faultrpc.Rule{
+		{Method: "Commit", Kind: faultrpc.FailAfter, Percent: 30, Codes: []codes.Code{
+			codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.Unknown, codes.Canceled,
+			codes.ResourceExhausted, codes.Aborted, codes.FailedPrecondition,
+		}},
+		{Method: "Commit", Kind: faultrpc.FailBefore, Percent: 10},
+		{Method: "BeginTransaction", Kind: faultrpc.FailBefore, Percent: 5},
+		{Method: "BatchGetDocuments", Kind: faultrpc.FailAfter, Percent: 5},
+		{Method: "RunQuery", Kind: faultrpc.Cut, Percent: 10, Messages: 10},
+		{Method: "Listen", Kind: faultrpc.FailBefore, Percent: 30},
+		{Kind: faultrpc.Delay, Percent: 10, Delay: 20 * time.Millisecond},
+	}
+}
+
+// breakCalls breaks the calls of a server for a while. The watches that it has begin
+// again, so that there are some to break.
+func (n *nemesis) breakCalls(ctx context.Context, i int) {
+	n.calls[i].SetRules(callTrouble()...)
+	n.servers[i].back.Reset()
+	wait(ctx, millis(n.chance, 2000))
+	n.calls[i].Heal()
 }
 
 func millis(c *rand.Rand, most int) time.Duration {
