@@ -9,17 +9,19 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
 LICENCES_VERSION      := v0.11.1
 SBOM_VERSION          := v1.10.0
+BENCHSTAT_VERSION     := v0.0.0-20260908200009-22c9c6c9d4da
 
-TOOLS    := $(CURDIR)/.bin
-GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
-VULN     := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
-LICENCES := $(TOOLS)/go-licence-detector-$(LICENCES_VERSION)
-SBOM     := $(TOOLS)/cyclonedx-gomod-$(SBOM_VERSION)
-BIN      := $(CURDIR)/bin/replifire
-CLIENT   := test/replicache
-BROWSER  := test/browser
-RULES    := test/rules
-SIGNIN   := test/signin
+TOOLS     := $(CURDIR)/.bin
+GOLANGCI  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+VULN      := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
+LICENCES  := $(TOOLS)/go-licence-detector-$(LICENCES_VERSION)
+SBOM      := $(TOOLS)/cyclonedx-gomod-$(SBOM_VERSION)
+BENCHSTAT := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)
+BIN       := $(CURDIR)/bin/replifire
+CLIENT    := test/replicache
+BROWSER   := test/browser
+RULES     := test/rules
+SIGNIN    := test/signin
 
 # The page and its helper package are built by Node, where there is Node.
 WEB_CLIENT := web/client
@@ -42,6 +44,8 @@ RACE := $(if $(shell command -v $$(go env CC)),-race)
 GOTESTFLAGS ?=
 # More flags for make bench, such as BENCHFLAGS='-only streams'.
 BENCHFLAGS ?=
+# What make bench-compare compares with.
+BASE ?= HEAD~1
 # How long each fuzz target runs.
 FUZZTIME ?= 20s
 # About how long make soak takes, and which part of it (see .ci/soak), all if empty.
@@ -54,7 +58,7 @@ PART ?=
 help: ## List the targets.
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: dev
 dev: build ## Serve on http://localhost:8080, on the Firestore emulator or in memory.
@@ -148,8 +152,12 @@ bench: build ## Measure everything beside the raw limit, about 12 minutes; write
 	go run ./test/bench -bin $(BIN) $(BENCHFLAGS)
 
 .PHONY: bench-micro
-bench-micro: ## Run the Go benchmarks of the hot functions; compare two runs with benchstat.
-	go test -run='^$$' -bench=. -benchmem $(GOTESTFLAGS) ./protocol ./engine ./poke
+bench-micro: ## Run the Go benchmarks of the hot functions.
+	go test -run='^$$' -bench=. -benchmem $(GOTESTFLAGS) ./protocol ./engine ./firestore ./memory ./poke ./limit
+
+.PHONY: bench-compare
+bench-compare: $(BENCHSTAT) ## Compare them with those of the revision BASE by benchstat, 5 minutes.
+	.ci/benchcompare $(BENCHSTAT) $(BASE)
 
 .PHONY: cover
 cover: ## Measure what the Go tests cover; coverage.html shows it.
@@ -185,7 +193,7 @@ licences: $(LICENCES) ## Check the licences of everything that ships against .ci
 	.ci/licences $(LICENCES)
 
 # The scripts that a person or CI runs; the page's and the tests' are Node's.
-SCRIPTS := .ci/cover .ci/fuzz .ci/licences .ci/run .ci/sbom .ci/soak .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
+SCRIPTS := .ci/benchcompare .ci/cover .ci/fuzz .ci/licences .ci/run .ci/sbom .ci/soak .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
 
 .PHONY: shell
 shell: ## Look for mistakes in the shell scripts.
@@ -233,7 +241,7 @@ digests: ## Print the digests of the images that the Dockerfile begins from.
 	done
 
 .PHONY: tools
-tools: $(GOLANGCI) $(VULN) $(LICENCES) $(SBOM) ## Install the pinned tools into .bin.
+tools: $(GOLANGCI) $(VULN) $(LICENCES) $(SBOM) $(BENCHSTAT) ## Install the pinned tools into .bin.
 
 $(GOLANGCI):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
@@ -250,6 +258,10 @@ $(LICENCES):
 $(SBOM):
 	GOBIN=$(TOOLS) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(SBOM_VERSION)
 	@mv $(TOOLS)/cyclonedx-gomod $@
+
+$(BENCHSTAT):
+	GOBIN=$(TOOLS) go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+	@mv $(TOOLS)/benchstat $@
 
 .PHONY: clean
 clean: ## Remove what was built, downloaded and measured.
