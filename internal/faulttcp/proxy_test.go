@@ -119,34 +119,44 @@ func TestTargets(t *testing.T) {
 	dial(t, p.Addr()).check(t, "b:hello")
 	first.check(t, "a:hello")
 	p.SetTargets()
-	if _, err := dial(t, p.Addr()).say("x"); err == nil {
+	if err := ask(p.Addr(), "x"); err == nil {
 		t.Error("without a target there is an answer")
+	}
+}
+
+// ask dials and says something. A connection that is reset at once may break before the
+// dial has returned, or afterwards.
+func ask(address, text string) error {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = (&talker{conn, bufio.NewReader(conn)}).say(text)
+	return err
+}
+
+func TestRefuse(t *testing.T) {
+	t.Parallel()
+	p := listen(t, echo(t, "a:"))
+	p.SetTrouble(faulttcp.Trouble{Refuse: true})
+	if err := ask(p.Addr(), "x"); err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("asking = %v, want a connection that breaks", err)
+	}
+	p.SetTrouble(faulttcp.Trouble{})
+	if err := ask(p.Addr(), "x"); err != nil {
+		t.Errorf("asking = %v when it refuses no more", err)
 	}
 }
 
 func TestBreaks(t *testing.T) {
 	t.Parallel()
-	tests := map[string]func(p *faulttcp.Proxy, c *talker) (*talker, error){
-		"reset": func(p *faulttcp.Proxy, c *talker) (*talker, error) {
-			p.Reset()
-			return c, nil
-		},
-		"cut in the middle": func(p *faulttcp.Proxy, c *talker) (*talker, error) {
+	tests := map[string]func(p *faulttcp.Proxy){
+		"reset": (*faulttcp.Proxy).Reset,
+		"cut in the middle": func(p *faulttcp.Proxy) {
 			p.SetTrouble(faulttcp.Trouble{Slow: true, CutAfter: 8 + 64})
-			return c, nil
 		},
-		"close": func(p *faulttcp.Proxy, c *talker) (*talker, error) {
-			p.Close()
-			return c, nil
-		},
-		"refuse": func(p *faulttcp.Proxy, _ *talker) (*talker, error) {
-			p.SetTrouble(faulttcp.Trouble{Refuse: true})
-			conn, err := net.Dial("tcp", p.Addr())
-			if err != nil {
-				return nil, err
-			}
-			return &talker{conn, bufio.NewReader(conn)}, nil
-		},
+		"close": (*faulttcp.Proxy).Close,
 	}
 	for name, breakIt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -154,12 +164,8 @@ func TestBreaks(t *testing.T) {
 			p := listen(t, echo(t, "a:"))
 			c := dial(t, p.Addr())
 			c.check(t, "a:hello")
-			broken, err := breakIt(p, c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer broken.Close()
-			if got, err := broken.say(strings.Repeat("x", 200)); err == nil || errors.Is(err, io.EOF) {
+			breakIt(p)
+			if got, err := c.say(strings.Repeat("x", 200)); err == nil || errors.Is(err, io.EOF) {
 				t.Errorf("it says %d bytes, %v, want a connection that breaks", len(got), err)
 			}
 		})
