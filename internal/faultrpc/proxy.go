@@ -67,6 +67,11 @@ func (p *Proxy) Close() {
 // pass is one call. All are passed on as streams in both directions, which a unary call is
 // too on the wire.
 func (p *Proxy) pass(_ any, caller grpc.ServerStream) error {
+	// Read before anything can be held back: of a caller that has gone nothing can be read.
+	var first message
+	if err := caller.RecvMsg(&first); err != nil {
+		return err
+	}
 	method, _ := grpc.MethodFromServerStream(caller)
 	ctx, cancel := outgoing(caller.Context(), method)
 	defer cancel()
@@ -74,6 +79,7 @@ func (p *Proxy) pass(_ any, caller grpc.ServerStream) error {
 	if err != nil {
 		return err
 	}
+	_ = call.SendMsg(&first) // an error of the call is what RecvMsg returns
 	// Whoever listens does not say that he has sent everything, so the end of the requests
 	// cannot be awaited here: they end with the call.
 	p.work.Go(func() { forward(call, caller) })
@@ -106,12 +112,12 @@ func outgoing(ctx context.Context, method string) (context.Context, context.Canc
 	return context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 }
 
-// forward passes the requests on until the caller has sent all or has gone.
+// forward passes further requests on until the caller has sent all or has gone.
 func forward(call grpc.ClientStream, caller grpc.ServerStream) {
 	for {
 		var m message
 		if caller.RecvMsg(&m) != nil || call.SendMsg(&m) != nil {
-			_ = call.CloseSend() // an error of the call is what RecvMsg returns
+			_ = call.CloseSend()
 			return
 		}
 	}
