@@ -16,6 +16,34 @@ import {Journal} from './lib/workload.js';
 /** How long the servers may go on being broken after the last mutation. */
 const patience = 240_000;
 
+/**
+ * How long a request may stay without an answer. The service answers sooner, a killed one
+ * never; where the end of its connection is lost, Node's fetch waits for five minutes, and a
+ * real network's end of it comes sooner than that.
+ */
+const unanswered = 60_000;
+
+/** What was given up: all that a run that takes long can tell. */
+let givenUp = 0;
+const realFetch = globalThis.fetch;
+/** @type {typeof fetch} */
+const boundedFetch = async (input, init = {}) => {
+  const late = new AbortController();
+  const began = new Date().toISOString();
+  const timer = setTimeout(() => {
+    givenUp++;
+    console.error(`no answer from ${String(input)} since ${began}`);
+    late.abort(new Error(`no answer in ${unanswered} ms`));
+  }, unanswered);
+  const signals = init.signal ? [init.signal, late.signal] : [late.signal];
+  try {
+    return await realFetch(input, {...init, signal: AbortSignal.any(signals)});
+  } finally {
+    clearTimeout(timer);
+  }
+};
+globalThis.fetch = boundedFetch;
+
 const [space = 'room', count = '1', mutations = '1', ...urls] = process.argv.slice(2);
 const random = new Random(processSeed);
 const clients = Array.from({length: Number(count)}, (_, i) => {
@@ -49,7 +77,7 @@ try {
     assert.equal(client.reloads, 0, `how often ${client.name} lost its state`);
   }
   const pulls = clients.reduce((sum, client) => sum + client.pulls, 0);
-  console.log(JSON.stringify({clients: clients.length, mutations: journal.count(), pulls}));
+  console.log(JSON.stringify({clients: clients.length, mutations: journal.count(), pulls, givenUp}));
 } catch (err) {
   console.error(err, ...clients.map(client => client.describe()), `SEED=${processSeed}`);
   process.exitCode = 1;

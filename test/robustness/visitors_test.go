@@ -51,6 +51,9 @@ func visit(ctx context.Context, t *testing.T, servers []*server, seed uint64, se
 		t.Errorf("the real clients: %v\n%.8000s", err, errs.String())
 		return v
 	}
+	if errs.Len() > 0 {
+		t.Logf("the real clients say: %.8000s", errs.String())
+	}
 	if err := json.Unmarshal(out.Bytes(), &v); err != nil || v.Mutations == 0 {
 		t.Errorf("the real clients say %q (%v)", out.String(), err)
 	}
