@@ -10,6 +10,7 @@ import (
 	"cloud.google.com/go/firestore"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/api/option"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -23,7 +24,13 @@ func TestMain(m *testing.M) { emulatortest.Main(m) }
 // dial is the SDK on a project, behind an injector.
 func dial(t *testing.T, project string, i *faultrpc.Injector) *firestore.Client {
 	t.Helper()
-	conn, _, err := rpccount.Dial(emulatortest.Host(t), i.DialOptions()...)
+	return connect(t, project, emulatortest.Host(t), i.DialOptions()...)
+}
+
+// connect is the SDK on a project of the emulator at host.
+func connect(t *testing.T, project, host string, options ...grpc.DialOption) *firestore.Client {
+	t.Helper()
+	conn, _, err := rpccount.Dial(host, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,13 +6,11 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore"
-	"google.golang.org/api/option"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/replifire/replifire/internal/emulator/emulatortest"
 	"github.com/replifire/replifire/internal/faultrpc"
-	"github.com/replifire/replifire/internal/rpccount"
 )
 
 // throughProxy is the SDK on a project, behind a proxy.
@@ -23,16 +21,7 @@ func throughProxy(t *testing.T, project string, i *faultrpc.Injector) (*firestor
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
-	conn, _, err := rpccount.Dial(p.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := firestore.NewClient(t.Context(), project, option.WithGRPCConn(conn))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return client, p
+	return connect(t, project, p.Addr()), p
 }
 
 // TestProxy: calls of every kind pass, with their messages and their errors.
