@@ -151,13 +151,16 @@ soak: ## Run the long tests for SOAK, or one PART of them (.ci/soak); SEED=N for
 bench: build ## Measure everything beside the raw limit, about 12 minutes; writes docs/performance.md.
 	go run ./test/bench -bin $(BIN) $(BENCHFLAGS)
 
+# The packages with hot functions.
+HOT := protocol engine firestore memory poke limit
+
 .PHONY: bench-micro
 bench-micro: ## Run the Go benchmarks of the hot functions.
-	go test -run='^$$' -bench=. -benchmem $(GOTESTFLAGS) ./protocol ./engine ./firestore ./memory ./poke ./limit
+	go test -run='^$$' -bench=. -benchmem $(GOTESTFLAGS) $(HOT:%=./%)
 
 .PHONY: bench-compare
 bench-compare: $(BENCHSTAT) ## Compare them with those of the revision BASE by benchstat, 5 minutes.
-	.ci/benchcompare $(BENCHSTAT) $(BASE)
+	.ci/benchcompare $(BENCHSTAT) $(BASE) $(HOT)
 
 .PHONY: cover
 cover: ## Measure what the Go tests cover; coverage.html shows it.

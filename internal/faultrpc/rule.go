@@ -49,6 +49,16 @@ type Rule struct {
 	Messages int
 }
 
+// LostReply are the codes with which a reply is lost: all that a commit's error can be
+// made of by a network, a proxy or Firestore itself. ABORTED and FAILED_PRECONDITION say
+// that nothing was applied; after a silent retry of the SDK's they lie.
+func LostReply() []codes.Code {
+	return []codes.Code{
+		codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.Unknown, codes.Canceled,
+		codes.ResourceExhausted, codes.Aborted, codes.FailedPrecondition,
+	}
+}
+
 // fault is a rule applied to one call.
 type fault struct {
 	kind     Kind

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -71,6 +72,7 @@ func TestAbuse(t *testing.T) {
 	s, n := start(t, settings()...), sizes()
 	before := s.files(t)
 	quiet := good(t, s, n.lasts, "warm-up")
+	aByteTooMuch(t, s)
 	for i, attack := range attacks() {
 		if !regexp.MustCompile(*only).MatchString(attack.name) {
 			continue
@@ -91,6 +93,17 @@ func TestAbuse(t *testing.T) {
 	}
 	// Connections to the emulator, of gRPC, are opened when first needed.
 	s.awaitFiles(t, before+10)
+}
+
+// aByteTooMuch sends one such body in chunks, by itself: its size is seen.
+func aByteTooMuch(t *testing.T, s *service) {
+	t.Helper()
+	a := newAttacker(t, s.address, sizes(), "alone", 250)
+	tooLargeOnce(t.Context(), a, 8<<20+1, -1)
+	a.client.CloseIdleConnections()
+	if got := a.answers[http.StatusRequestEntityTooLarge]; got != 1 {
+		t.Errorf("a byte too much, in chunks and alone: %s, want 413", a.answers)
+	}
 }
 
 // answers is how often each status was answered; 0: the connection was cut off.

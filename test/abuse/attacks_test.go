@@ -29,7 +29,7 @@ func attacks() []attack {
 	return []attack{
 		{name: "a byte too much, announced", run: tooLarge(8<<20+1, true), want: []int{large}},
 		// In chunks, the user's rate or the time for a body may end before the size is known:
-		// TestDefaultBodyLimit of handlers has one by itself.
+		// aByteTooMuch sends one by itself.
 		{name: "a byte too much, in chunks", run: tooLarge(8<<20+1, false)},
 		{name: "huge body, announced", run: tooLarge(0, true), want: []int{large}},
 		{name: "huge body, in chunks", run: tooLarge(0, false)},
@@ -60,9 +60,13 @@ func tooLarge(bytes int64, announced bool) func(context.Context, *attacker) {
 			length = n
 		}
 		a.repeat(ctx, func(ctx context.Context) {
-			a.post(ctx, "space=large", a.token, io.LimitReader(spaces{}, n), length, "", "")
+			tooLargeOnce(ctx, a, n, length)
 		})
 	}
+}
+
+func tooLargeOnce(ctx context.Context, a *attacker, bytes, length int64) {
+	a.post(ctx, "space=large", a.token, io.LimitReader(spaces{}, bytes), length, "", "")
 }
 
 // spaces reads as JSON's white space, without an end.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc/codes"
 
 	"github.com/replifire/replifire/internal/emulator/emulatortest"
 	"github.com/replifire/replifire/internal/faultrpc"
@@ -31,16 +30,6 @@ const (
 	// stormClients is how many clients each space has, half of them at each process.
 	stormClients = 3
 )
-
-// lost are the codes with which a reply is lost: all that a commit's error can be made
-// of by a network, a proxy or Firestore itself. ABORTED and FAILED_PRECONDITION say that
-// nothing was applied; after a silent retry of the SDK's they lie.
-func lost() []codes.Code {
-	return []codes.Code{
-		codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.Unknown, codes.Canceled,
-		codes.ResourceExhausted, codes.Aborted, codes.FailedPrecondition,
-	}
-}
 
 // stormRound is how many outcomes a round has at most: the emulator keeps old versions.
 const stormRound = 10_000
@@ -78,7 +67,7 @@ func stormOnce(t *testing.T, seed uint64, outcomes int, over func() bool) map[fa
 	var processes []*process
 	for n := range 2 {
 		i := faultrpc.New(seed+uint64(n),
-			faultrpc.Rule{Method: "Commit", Kind: faultrpc.FailAfter, Percent: 50, Codes: lost()},
+			faultrpc.Rule{Method: "Commit", Kind: faultrpc.FailAfter, Percent: 50, Codes: faultrpc.LostReply()},
 			faultrpc.Rule{Method: "Commit", Kind: faultrpc.FailBefore, Percent: 5},
 			faultrpc.Rule{Method: "BatchGetDocuments", Kind: faultrpc.FailAfter, Percent: 1},
 			faultrpc.Rule{Kind: faultrpc.Delay, Percent: 5, Delay: 20 * time.Millisecond},

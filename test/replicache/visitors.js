@@ -23,15 +23,12 @@ const patience = 240_000;
  */
 const unanswered = 60_000;
 
-/** What was given up: all that a run that takes long can tell. */
-let givenUp = 0;
 const realFetch = globalThis.fetch;
 /** @type {typeof fetch} */
 const boundedFetch = async (input, init = {}) => {
   const late = new AbortController();
   const began = new Date().toISOString();
   const timer = setTimeout(() => {
-    givenUp++;
     console.error(`no answer from ${String(input)} since ${began}`);
     late.abort(new Error(`no answer in ${unanswered} ms`));
   }, unanswered);
@@ -77,7 +74,7 @@ try {
     assert.equal(client.reloads, 0, `how often ${client.name} lost its state`);
   }
   const pulls = clients.reduce((sum, client) => sum + client.pulls, 0);
-  console.log(JSON.stringify({clients: clients.length, mutations: journal.count(), pulls, givenUp}));
+  console.log(JSON.stringify({clients: clients.length, mutations: journal.count(), pulls}));
 } catch (err) {
   console.error(err, ...clients.map(client => client.describe()), `SEED=${processSeed}`);
   process.exitCode = 1;

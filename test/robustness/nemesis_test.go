@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"google.golang.org/grpc/codes"
-
 	"github.com/replifire/replifire/internal/faultrpc"
 	"github.com/replifire/replifire/internal/faulttcp"
 	"github.com/replifire/replifire/internal/history"
@@ -72,10 +70,7 @@ func actions() []action {
 // applied and said to have failed, or are not sent; reads and watches end in the middle.
 func callTrouble() []faultrpc.Rule {
 	return []faultrpc.Rule{
-		{Method: "Commit", Kind: faultrpc.FailAfter, Percent: 30, Codes: []codes.Code{
-			codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.Unknown, codes.Canceled,
-			codes.ResourceExhausted, codes.Aborted, codes.FailedPrecondition,
-		}},
+		{Method: "Commit", Kind: faultrpc.FailAfter, Percent: 30, Codes: faultrpc.LostReply()},
 		{Method: "Commit", Kind: faultrpc.FailBefore, Percent: 10},
 		{Method: "BeginTransaction", Kind: faultrpc.FailBefore, Percent: 5},
 		{Method: "BatchGetDocuments", Kind: faultrpc.FailAfter, Percent: 5},
