@@ -150,7 +150,11 @@ func TestPullFailsLate(t *testing.T) {
 				h := newFake(t, patchEngine(5000, engine.ErrUnavailable), func(c *handlers.Config) {
 					c.Logger = lines.logger("p")
 				})
-				srv := serve(t, around(h))
+				served := make(chan struct{})
+				srv := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					defer close(served)
+					around(h).ServeHTTP(w, r)
+				}))
 				r := newRequest(t, "POST", srv.URL+pullPath, firstPull)
 				r.Header.Set("Accept-Encoding", encoding)
 				resp := send(t, r)
@@ -169,7 +173,7 @@ func TestPullFailsLate(t *testing.T) {
 				} else if json.Valid(raw) {
 					t.Error("what came is valid JSON")
 				}
-				srv.Close() // waits for the handler
+				<-served // closing the server would not wait for a connection that was taken over
 				last := lines.all(t)
 				if len(last) != 1 || last[0]["cut_off"] != true || last[0]["severity"] != "ERROR" {
 					t.Errorf("log = %v, want one line of an answer that was cut off", last)
