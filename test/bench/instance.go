@@ -20,9 +20,11 @@ type instance struct {
 	cmd     *exec.Cmd
 	log     bytes.Buffer
 	started time.Duration // until /health was answered
+	stopped bool
 }
 
-// serve starts an instance on a project of the emulator.
+// serve starts an instance on a project of the emulator. It ends with the part, if that does
+// not stop it before.
 func (b *bench) serve(ctx context.Context, project string, env ...string) (*instance, error) {
 	port, err := freePort(ctx)
 	if err != nil {
@@ -41,9 +43,10 @@ func (b *bench) serve(ctx context.Context, project string, env ...string) (*inst
 	if err := i.cmd.Start(); err != nil {
 		return nil, err
 	}
+	b.instances = append(b.instances, i)
 	for i.get("/health") != nil {
 		if time.Since(began) > 10*time.Second {
-			i.stop()
+			i.stop() // its log is complete now
 			return nil, fmt.Errorf("%s does not answer: %s", b.bin, i.log.String())
 		}
 		time.Sleep(time.Millisecond)
@@ -59,7 +62,6 @@ func (b *bench) serveAll(ctx context.Context, n int, env ...string) ([]*instance
 	for range n {
 		i, err := b.serve(ctx, project, env...)
 		if err != nil {
-			stopAll(list)
 			return nil, err
 		}
 		list = append(list, i)
@@ -74,6 +76,10 @@ func stopAll(list []*instance) {
 }
 
 func (i *instance) stop() {
+	if i.stopped {
+		return
+	}
+	i.stopped = true
 	_ = i.cmd.Process.Signal(os.Interrupt)
 	_ = i.cmd.Wait()
 }

@@ -26,6 +26,8 @@ type bench struct {
 	began  time.Time
 	tables []table
 	plots  []plot
+	// instances are those that the part has started.
+	instances []*instance
 }
 
 func main() {
@@ -112,7 +114,11 @@ func (b *bench) part(ctx context.Context, run func(context.Context) error) error
 	if err != nil {
 		return err
 	}
-	defer func() { _ = em.Stop() }()
+	defer func() {
+		stopAll(b.instances)
+		b.instances = nil
+		_ = em.Stop()
+	}()
 	b.host, b.pid = em.Host(), em.PID()
 	if _, err := b.service(ctx, 1, 64, 64); err != nil { // the emulator, a Java program, warms up
 		return err
