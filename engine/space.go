@@ -9,8 +9,13 @@ import (
 	"github.com/replifire/replifire/protocol"
 )
 
-// freeTries is how many races are lost before a pause is made.
-const freeTries = 4
+const (
+	// freeTries is how many races are lost before a pause is made. Who comes back at once
+	// comes in time for the winner's next pause (turns).
+	freeTries = 8
+	// conflictCeiling bounds that pause: a long one would miss the winner's.
+	conflictCeiling = 20 * time.Millisecond
+)
 
 // maxKnownClients bounds the clients remembered of a space.
 const maxKnownClients = 20_000
@@ -220,7 +225,7 @@ func (c *chance) backoff(try int, conflict bool) time.Duration {
 	}
 	ceiling := time.Second
 	if conflict {
-		ceiling = 100 * time.Millisecond
+		ceiling = conflictCeiling
 	}
 	d := min(2*time.Millisecond<<min(try, 16), ceiling)
 	return c.around(d)

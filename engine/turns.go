@@ -7,16 +7,17 @@ import (
 )
 
 const (
-	// yieldEvery is how long a space's worker commits without a pause although it
-	// knows of no rival: one that always loses cannot tell us.
-	yieldEvery = 250 * time.Millisecond
-	// rivalMemory is after how many pauses that nobody used a rival is forgotten.
+	// rivalMemory is after how many pauses that nobody used a rival is forgotten. Each is
+	// twice as long as the one before: a rival may be slower than we are.
 	rivalMemory = 3
-	// maxYield bounds a pause.
-	maxYield = 50 * time.Millisecond
-	// firstYield is the pause of who has never lost a race, and so does not know how
-	// long it takes to come back from that.
-	firstYield = 4 * time.Millisecond
+	// probeEvery is how often a space's worker makes a pause although it knows of no rival:
+	// one that always loses cannot tell us. Longer pauses come less often, so that they take
+	// a 25th of the time at most.
+	probeEvery = 250 * time.Millisecond
+	probeShare = 25
+	// minPause and maxPause bound a pause.
+	minPause = time.Millisecond
+	maxPause = 50 * time.Millisecond
 )
 
 // turns shares a space with the other instances that write to it. Who has won a race
@@ -24,10 +25,14 @@ const (
 // first, and would lose again and again. So the winner lets the time pass that it would
 // need itself to come back, and the loser commits meanwhile. It belongs to the worker.
 type turns struct {
-	rivals   int           // pauses still to be made for them
 	comeback time.Duration // from a lost race to the next commit, about
+	commit   time.Duration // that a commit takes, about
+	rivals   int           // pauses still to be made for them
+	probes   int           // that nobody used
+	probed   time.Time     // when the last probe was made
+	probing  bool          // the commit under way, or the next one, follows it
 	lostAt   time.Time     // of the race that was lost last, until the next commit
-	yielded  time.Time
+	sentAt   time.Time     // of the commit under way
 }
 
 // companyMemory is how long after the last push of another group a space is taken to
@@ -51,36 +56,59 @@ func (c *crowd) company(jobs []*job, now time.Time) bool {
 	return now.Sub(c.met) < companyMemory
 }
 
-// lost notes a lost race.
-func (t *turns) lost(now time.Time) { t.rivals, t.lostAt = rivalMemory, now }
-
 // sending notes that a commit is sent.
 func (t *turns) sending(now time.Time) {
+	t.sentAt = now
 	if t.lostAt.IsZero() {
 		return
 	}
-	took := now.Sub(t.lostAt)
-	if t.comeback == 0 {
-		t.comeback = took
-	}
-	t.comeback = (3*t.comeback + took) / 4
+	t.comeback = smooth(t.comeback, now.Sub(t.lostAt))
 	t.lostAt = time.Time{}
+}
+
+// lost notes a lost race: a rival has used the pause, if there was one.
+func (t *turns) lost(now time.Time) {
+	t.rivals, t.lostAt, t.probing = rivalMemory, now, false
+}
+
+// won notes a commit: nobody has used the pause, if there was one.
+func (t *turns) won(now time.Time) {
+	t.commit = smooth(t.commit, now.Sub(t.sentAt))
+	if t.probing {
+		t.probes++
+		t.probing = false
+	}
 }
 
 // pause is how long to wait before a commit that would follow another of ours.
 func (t *turns) pause(now time.Time) time.Duration {
-	switch {
-	case t.rivals > 0:
-		t.rivals--
-	case t.yielded.IsZero():
-		t.yielded = now
-		return 0
-	case now.Sub(t.yielded) < yieldEvery:
+	if t.probed.IsZero() {
+		t.probed = now
+	}
+	if probe := t.doubled(t.probes % rivalMemory); now.Sub(t.probed) >= max(probeEvery, probeShare*probe) {
+		t.probed, t.probing = now, true
+		return probe
+	}
+	if t.rivals == 0 {
 		return 0
 	}
-	t.yielded = now
-	if t.comeback == 0 {
-		return firstYield
+	t.rivals--
+	return t.doubled(rivalMemory - 1 - t.rivals)
+}
+
+// doubled is what a rival like us needs to come back, doubled so many times.
+func (t *turns) doubled(times int) time.Duration {
+	d := t.comeback + t.comeback/4
+	if d == 0 {
+		d = t.commit / 2 // coming back is a read, the shorter half of a commit
 	}
-	return min(t.comeback+t.comeback/4, maxYield)
+	return min(max(d, minPause)<<times, maxPause)
+}
+
+// smooth is what was known of a time and what is new, mixed.
+func smooth(known, d time.Duration) time.Duration {
+	if known == 0 {
+		return d
+	}
+	return (3*known + d) / 4
 }

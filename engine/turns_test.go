@@ -1,0 +1,175 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/memory"
+	"github.com/replifire/replifire/protocol"
+)
+
+// distance is how far away a database is, and how fast.
+type distance struct {
+	name     string
+	way      time.Duration // of a request, and of an answer
+	commit   time.Duration // what it takes by itself
+	document time.Duration // what each document adds to it
+}
+
+var distances = []distance{
+	{"emulator", 300 * time.Microsecond, time.Millisecond, 30 * time.Microsecond},
+	{"production", 4 * time.Millisecond, 10 * time.Millisecond, 100 * time.Microsecond},
+}
+
+// far is a store at a distance: its calls take virtual time, never the same, and commits
+// are applied one after the other.
+type far struct {
+	engine.Store
+	distance
+	line chan struct{} // one slot, taken by the commit that is being applied
+
+	mu     *sync.Mutex
+	chance *rand.Rand
+}
+
+func newFar(store engine.Store, d distance) *far {
+	return &far{
+		Store: store, distance: d, line: make(chan struct{}, 1),
+		mu: new(sync.Mutex), chance: rand.New(rand.NewPCG(1, 2)),
+	}
+}
+
+// slower is the same store, as seen from further away.
+func (f *far) slower(times int) *far {
+	g := *f
+	g.way *= time.Duration(times)
+	return &g
+}
+
+// take lets about d pass, seldom much more.
+func (f *far) take(d time.Duration) {
+	f.mu.Lock()
+	d = time.Duration(float64(d) * (0.3 + 0.7*f.chance.ExpFloat64()))
+	f.mu.Unlock()
+	time.Sleep(d)
+}
+
+func (f *far) Snapshot(ctx context.Context, id protocol.SpaceID, d engine.Documents) (engine.Snapshot, error) {
+	f.take(f.way)
+	defer f.take(f.way)
+	return f.Store.Snapshot(ctx, id, d)
+}
+
+func (f *far) Commit(ctx context.Context, id protocol.SpaceID, c engine.Commit) (engine.Head, error) {
+	f.take(f.way)
+	defer f.take(f.way)
+	f.line <- struct{}{}
+	defer func() { <-f.line }()
+	head, err := f.Store.Commit(ctx, id, c)
+	if err == nil {
+		f.take(f.commit + time.Duration(len(c.Entries)+len(c.Clients))*f.document)
+	}
+	return head, err
+}
+
+// share is what pushers got done.
+type share struct {
+	all    int
+	fewest int           // by one of them
+	worst  time.Duration // that one push took
+}
+
+// compete has pushers of each engine push for a while, each as soon as its last push is
+// answered, and says what each engine's got done.
+func compete(t *testing.T, engines []*engine.Engine, pushers int, d time.Duration) []share {
+	t.Helper()
+	var shares []share
+	var wg sync.WaitGroup
+	end := time.Now().Add(d)
+	done := make([][]atomic.Int64, len(engines))
+	worst := make([]atomic.Int64, len(engines))
+	for i, e := range engines {
+		done[i] = make([]atomic.Int64, pushers)
+		for p := range pushers {
+			wg.Go(func() {
+				client := protocol.ClientID(fmt.Sprintf("c%d-%d", i, p))
+				for id := int64(1); time.Now().Before(end); id++ {
+					sent := time.Now()
+					m := mutation(client, id, "put", put{fmt.Sprintf("%s-%d", client, id), 1})
+					if err := e.Push(t.Context(), alice, pushOf("g1", m)); err != nil {
+						t.Error(err)
+						return
+					}
+					done[i][p].Add(1)
+					took := int64(time.Since(sent))
+					for old := worst[i].Load(); took > old && !worst[i].CompareAndSwap(old, took); old = worst[i].Load() {
+					}
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for i := range engines {
+		var counts []int
+		s := share{worst: time.Duration(worst[i].Load())}
+		for p := range done[i] {
+			n := int(done[i][p].Load())
+			counts = append(counts, n)
+			s.all += n
+		}
+		s.fewest = slices.Min(counts)
+		shares = append(shares, s)
+	}
+	return shares
+}
+
+// TestInstancesTakeTurns: instances that write to one space have like shares of it, also
+// one for which the database is twice as far, and together they do at least half
+// of what one alone does.
+func TestInstancesTakeTurns(t *testing.T) {
+	t.Parallel()
+	for _, d := range distances {
+		for _, pushers := range []int{4, 32} {
+			for _, slow := range []int{1, 2} {
+				t.Run(fmt.Sprintf("%s, %d pushers, %d times as far", d.name, pushers, slow), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) { takeTurns(t, d, pushers, slow) })
+				})
+			}
+		}
+	}
+}
+
+func takeTurns(t *testing.T, d distance, pushers, slow int) {
+	t.Helper()
+	const window = 5 * time.Second
+	alone := compete(t, []*engine.Engine{start(t, newFar(memory.New(), d), engine.Options{})}, 2*pushers, window)[0]
+	store := newFar(fresh(t), d)
+	got := compete(t, []*engine.Engine{
+		start(t, store, engine.Options{}), start(t, store.slower(slow), engine.Options{}),
+	}, pushers, window)
+	t.Logf("one alone: %+v; two: %+v", alone, got)
+	all := got[0].all + got[1].all
+	// A slow one makes the other wait while it is its turn.
+	if all < alone.all/(2*slow) {
+		t.Errorf("two instances did %d, less than half of what one does, %d", all, alone.all)
+	}
+	least, longest := all/(2*pushers)/2, 500*time.Millisecond
+	if slow > 1 {
+		least, longest = least/2, time.Second
+	}
+	for i, s := range got {
+		if s.fewest < least || s.worst > longest {
+			t.Errorf("instance %d: %+v, want at least %d, and none above %v", i, s, least, longest)
+		}
+	}
+}
