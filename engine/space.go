@@ -201,13 +201,16 @@ func (s *space) recover(try int, err error) {
 	if errors.Is(err, errStale) || errors.Is(err, ErrImpossible) {
 		return
 	}
-	if errors.Is(err, ErrConflict) {
-		s.turns.lost(time.Now())
+	conflict := errors.Is(err, ErrConflict)
+	if conflict {
 		s.prepare()
 	}
 	s.engine.opts.Logger.DebugContext(s.engine.ctx, "commit to be tried again",
 		"space", s.id, "try", try, "error", err)
-	s.sleep(s.engine.chance.backoff(try, errors.Is(err, ErrConflict)), nil)
+	s.sleep(s.engine.chance.backoff(try, conflict), nil)
+	if conflict {
+		s.turns.lost(time.Now())
+	}
 }
 
 // prepare has the store prepare the next commit, if it can.

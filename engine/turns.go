@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"time"
-
-	"github.com/replifire/replifire/protocol"
-)
+import "time"
 
 const (
 	// rivalMemory is after how many pauses that nobody used a rival is forgotten. Each is
@@ -35,27 +31,6 @@ type turns struct {
 	sentAt   time.Time     // of the commit under way
 }
 
-// companyMemory is how long after the last push of another group a space is taken to
-// be used by several.
-const companyMemory = time.Second
-
-// crowd remembers whether several groups push. It belongs to the worker.
-type crowd struct {
-	last protocol.ClientGroupID // whose push came last
-	met  time.Time              // when another group's push came before or after it
-}
-
-// company notes whose pushes have come, and reports whether several groups push.
-func (c *crowd) company(jobs []*job, now time.Time) bool {
-	for _, j := range jobs {
-		if c.last != "" && c.last != j.group {
-			c.met = now
-		}
-		c.last = j.group
-	}
-	return now.Sub(c.met) < companyMemory
-}
-
 // sending notes that a commit is sent.
 func (t *turns) sending(now time.Time) {
 	t.sentAt = now
@@ -66,7 +41,8 @@ func (t *turns) sending(now time.Time) {
 	t.lostAt = time.Time{}
 }
 
-// lost notes a lost race: a rival has used the pause, if there was one.
+// lost notes a lost race, from which the worker comes back now: a rival has used the
+// pause, if there was one.
 func (t *turns) lost(now time.Time) {
 	t.rivals, t.lostAt, t.probing = rivalMemory, now, false
 }
