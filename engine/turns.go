@@ -11,6 +11,9 @@ const (
 	// a 25th of the time at most.
 	probeEvery = 250 * time.Millisecond
 	probeShare = 25
+	// turn is how many commits come before a pause for a known rival. Each change of turns
+	// costs a lost race; with more commits the others wait longer, and little is gained.
+	turn = 4
 	// minPause and maxPause bound a pause.
 	minPause = time.Millisecond
 	maxPause = 50 * time.Millisecond
@@ -19,11 +22,13 @@ const (
 // turns shares a space with the other instances that write to it. Who has won a race
 // could begin the next commit at once, from memory, while who has lost must read
 // first, and would lose again and again. So the winner lets the time pass that it would
-// need itself to come back, and the loser commits meanwhile. It belongs to the worker.
+// need itself to come back, and the loser begins its turn of some commits meanwhile. It
+// belongs to the worker.
 type turns struct {
 	comeback time.Duration // from a lost race to the next commit, about
 	commit   time.Duration // that a commit takes, about
 	rivals   int           // pauses still to be made for them
+	commits  int           // since the last pause or lost race
 	probes   int           // that nobody used
 	probed   time.Time     // when the last probe was made
 	probing  bool          // the commit under way, or the next one, follows it
@@ -44,12 +49,14 @@ func (t *turns) sending(now time.Time) {
 // lost notes a lost race, from which the worker comes back now: a rival has used the
 // pause, if there was one.
 func (t *turns) lost(now time.Time) {
-	t.rivals, t.lostAt, t.probing = rivalMemory, now, false
+	t.rivals, t.lostAt = rivalMemory, now
+	t.commits, t.probing = 0, false
 }
 
 // won notes a commit: nobody has used the pause, if there was one.
 func (t *turns) won(now time.Time) {
 	t.commit = smooth(t.commit, now.Sub(t.sentAt))
+	t.commits++
 	if t.probing {
 		t.probes++
 		t.probing = false
@@ -62,12 +69,13 @@ func (t *turns) pause(now time.Time) time.Duration {
 		t.probed = now
 	}
 	if probe := t.doubled(t.probes % rivalMemory); now.Sub(t.probed) >= max(probeEvery, probeShare*probe) {
-		t.probed, t.probing = now, true
+		t.probed, t.probing, t.commits = now, true, 0
 		return probe
 	}
-	if t.rivals == 0 {
+	if t.rivals == 0 || t.commits < turn {
 		return 0
 	}
+	t.commits = 0
 	t.rivals--
 	return t.doubled(rivalMemory - 1 - t.rivals)
 }

@@ -163,13 +163,10 @@ func takeTurns(t *testing.T, d distance, pushers, slow int) {
 	if all < alone.all/(2*slow) {
 		t.Errorf("two instances did %d, less than half of what one does, %d", all, alone.all)
 	}
-	least, longest := all/(2*pushers)/2, 500*time.Millisecond
-	if slow > 1 {
-		least, longest = least/2, time.Second
-	}
+	least := all / (2 * pushers) / (2 * slow)
 	for i, s := range got {
-		if s.fewest < least || s.worst > longest {
-			t.Errorf("instance %d: %+v, want at least %d, and none above %v", i, s, least, longest)
+		if s.fewest < least || s.worst > time.Second {
+			t.Errorf("instance %d: %+v, want at least %d, and none above a second", i, s, least)
 		}
 	}
 }
