@@ -53,16 +53,20 @@ const (
 	checkLimit = 20 * time.Second
 )
 
-// templates are the mutations: each client's own messages in ten places that change and in
-// fifty that come and go, some with ids of their own that stay, and the registers.
-const templates = `[
+// steady are mutations that leave no more in a space in the end than after some minutes:
+// each client's own messages in ten places that change and in fifty that come and go.
+const steady = `
 	{"weight": 6, "name": "createMessage", "args":
 		{"id": "{{client}}-{{int 0 9}}", "from": "{{client}}", "content": "{{client}}.{{seq}}", "order": {{seq}}}},
 	{"weight": 8, "name": "updateMessage", "args": {"id": "{{client}}-{{int 0 9}}", "content": "{{client}}.{{seq}}"}},
 	{"weight": 2, "name": "deleteMessage", "args": {"id": "{{client}}-{{int 0 9}}"}},
 	{"weight": 4, "name": "createMessage", "args":
 		{"id": "{{client}}-m{{int 0 49}}", "from": "{{client}}", "content": "{{client}}.{{seq}}", "order": {{seq}}}},
-	{"weight": 4, "name": "deleteMessage", "args": {"id": "{{client}}-m{{int 0 49}}"}},
+	{"weight": 4, "name": "deleteMessage", "args": {"id": "{{client}}-m{{int 0 49}}"}}`
+
+// templates are the mutations of TestFaults: also some with ids of their own, that stay, and
+// the registers.
+const templates = `[` + steady + `,
 	{"weight": 1, "name": "createMessage", "expect": "message/{{client}}-{{uuid}}", "args":
 		{"id": "{{client}}-{{uuid}}", "from": "{{client}}", "content": "{{client}}.{{seq}}", "order": {{seq}}}},
 	{"weight": 8, "name": "updateMessage", "args":
@@ -218,7 +222,7 @@ func (n *nemesis) under(t *testing.T, seed uint64, duration time.Duration, troub
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
 	defer cancel()
-	config := config(t, n.servers, duration)
+	config := config(t, n.servers, duration, templates)
 	config.Seed, config.Live = seed, n.progress()
 	config.Record = func(x load.Exchange) {
 		for i, s := range n.servers {
@@ -239,9 +243,9 @@ func (n *nemesis) under(t *testing.T, seed uint64, duration time.Duration, troub
 }
 
 // config is what the clients do for that time.
-func config(t *testing.T, servers []*server, duration time.Duration) load.Config {
+func config(t *testing.T, servers []*server, duration time.Duration, mutations string) load.Config {
 	t.Helper()
-	ts, err := load.ParseTemplates([]byte(templates))
+	ts, err := load.ParseTemplates([]byte(mutations))
 	if err != nil {
 		t.Fatal(err)
 	}
