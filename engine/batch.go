@@ -147,6 +147,6 @@ func (b *batch) commit(c Commit) error {
 		return err
 	}
 	b.head = head
-	b.space.turns.won(time.Now())
+	b.space.turns.won(time.Since(b.sent))
 	return nil
 }

@@ -33,12 +33,10 @@ type turns struct {
 	probed   time.Time     // when the last probe was made
 	probing  bool          // the commit under way, or the next one, follows it
 	lostAt   time.Time     // of the race that was lost last, until the next commit
-	sentAt   time.Time     // of the commit under way
 }
 
 // sending notes that a commit is sent.
 func (t *turns) sending(now time.Time) {
-	t.sentAt = now
 	if t.lostAt.IsZero() {
 		return
 	}
@@ -53,9 +51,9 @@ func (t *turns) lost(now time.Time) {
 	t.commits, t.probing = 0, false
 }
 
-// won notes a commit: nobody has used the pause, if there was one.
-func (t *turns) won(now time.Time) {
-	t.commit = smooth(t.commit, now.Sub(t.sentAt))
+// won notes a commit that took so long: nobody has used the pause, if there was one.
+func (t *turns) won(took time.Duration) {
+	t.commit = smooth(t.commit, took)
 	t.commits++
 	if t.probing {
 		t.probes++

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,45 +89,45 @@ type share struct {
 // answered, and says what each engine's got done.
 func compete(t *testing.T, engines []*engine.Engine, pushers int, d time.Duration) []share {
 	t.Helper()
-	var shares []share
 	var wg sync.WaitGroup
 	end := time.Now().Add(d)
-	done := make([][]atomic.Int64, len(engines))
-	worst := make([]atomic.Int64, len(engines))
+	shares := make([]share, len(engines))
+	each := make([][]share, len(engines)) // of each pusher, which alone writes it
 	for i, e := range engines {
-		done[i] = make([]atomic.Int64, pushers)
+		each[i] = make([]share, pushers)
 		for p := range pushers {
-			wg.Go(func() {
-				client := protocol.ClientID(fmt.Sprintf("c%d-%d", i, p))
-				for id := int64(1); time.Now().Before(end); id++ {
-					sent := time.Now()
-					m := mutation(client, id, "put", put{fmt.Sprintf("%s-%d", client, id), 1})
-					if err := e.Push(t.Context(), alice, pushOf("g1", m)); err != nil {
-						t.Error(err)
-						return
-					}
-					done[i][p].Add(1)
-					took := int64(time.Since(sent))
-					for old := worst[i].Load(); took > old && !worst[i].CompareAndSwap(old, took); old = worst[i].Load() {
-					}
-					time.Sleep(time.Millisecond)
-				}
-			})
+			client := protocol.ClientID(fmt.Sprintf("c%d-%d", i, p))
+			wg.Go(func() { each[i][p] = keepPushing(t, e, client, end) })
 		}
 	}
 	wg.Wait()
-	for i := range engines {
-		var counts []int
-		s := share{worst: time.Duration(worst[i].Load())}
-		for p := range done[i] {
-			n := int(done[i][p].Load())
-			counts = append(counts, n)
-			s.all += n
+	for i, s := range each {
+		shares[i] = s[0]
+		for _, o := range s[1:] {
+			shares[i].all += o.all
+			shares[i].fewest = min(shares[i].fewest, o.fewest)
+			shares[i].worst = max(shares[i].worst, o.worst)
 		}
-		s.fewest = slices.Min(counts)
-		shares = append(shares, s)
 	}
 	return shares
+}
+
+// keepPushing is one pusher.
+func keepPushing(t *testing.T, e *engine.Engine, client protocol.ClientID, end time.Time) (s share) {
+	t.Helper()
+	for id := int64(1); time.Now().Before(end); id++ {
+		sent := time.Now()
+		m := mutation(client, id, "put", put{fmt.Sprintf("%s-%d", client, id), 1})
+		if err := e.Push(t.Context(), alice, pushOf("g1", m)); err != nil {
+			t.Error(err)
+			return s
+		}
+		s.all++
+		s.fewest++
+		s.worst = max(s.worst, time.Since(sent))
+		time.Sleep(time.Millisecond)
+	}
+	return s
 }
 
 // TestInstancesTakeTurns: instances that write to one space have like shares of it, also
