@@ -303,10 +303,14 @@ func (w *world) note(format string, a ...any) {
 	}
 }
 
-// end stops all engines: a bubble must be empty when it ends.
+// end stops all engines, and requests that nobody would answer: a bubble must be empty when
+// it ends.
 func (w *world) end() {
 	for len(w.instances) > 0 {
 		w.kill(w.instances[0], false)
+	}
+	for _, r := range w.handled {
+		r.cancel()
 	}
 	w.wait()
 }
