@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/replifire/replifire/engine"
@@ -297,4 +298,50 @@ func TestCorruptDocument(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestLostRaceTakesAlong: what arrives while a race is lost goes into the next try, and is
+// not forgotten where it turns out that the race was won.
+func TestLostRaceTakesAlong(t *testing.T) {
+	t.Parallel()
+	for name, applied := range map[string]bool{"lost": false, "won": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := fresh(t)
+			synctest.Test(t, func(t *testing.T) { loseRace(t, store, applied) })
+		})
+	}
+}
+
+func loseRace(t *testing.T, store *memory.Store, applied bool) {
+	t.Helper()
+	s := &spy{Store: store}
+	e := start(t, s, engine.Options{})
+	var written []int // clients, by each commit
+	late := make(chan error, 1)
+	s.onCommit = func(c engine.Commit) error {
+		written = append(written, len(c.Clients))
+		if len(written) > 1 {
+			return nil
+		}
+		go func() { late <- e.Push(t.Context(), alice, pushOf("g1", mutation("c2", 1, "put", put{"b", 1}))) }()
+		time.Sleep(time.Millisecond) // it waits in the queue
+		if applied {
+			if _, err := store.Commit(t.Context(), space, c); err != nil {
+				t.Error(err)
+			}
+		}
+		return engine.ErrConflict
+	}
+	mustPush(t, e, alice, "g1", mutation("c1", 1, "put", put{"a", 1}))
+	if err := <-late; err != nil {
+		t.Errorf("the late push: %v", err)
+	}
+	want := []int{1, 2}
+	if applied {
+		want = []int{1, 1}
+	}
+	if !slices.Equal(written, want) {
+		t.Errorf("the commits wrote %v clients, want %v", written, want)
+	}
 }

@@ -243,6 +243,17 @@ func (b *pushBatch) commitAll() error {
 	})
 }
 
+// others are those of the jobs that are not part of the batch.
+func (b *pushBatch) others(jobs []*job) []*job {
+	var others []*job
+	for _, j := range jobs {
+		if !slices.ContainsFunc(b.jobs, func(own *batchJob) bool { return own.job == j }) {
+			others = append(others, j)
+		}
+	}
+	return others
+}
+
 // refuses reports whether a job was stopped for what only a fresh read may say.
 func (b *pushBatch) refuses() bool {
 	return slices.ContainsFunc(b.jobs, func(j *batchJob) bool {

@@ -113,10 +113,12 @@ func (q *queue) add(j *job) (start bool, err error) {
 	return start, nil
 }
 
-func (q *queue) empty() bool {
+func (q *queue) empty() bool { return q.size() == 0 }
+
+func (q *queue) size() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.jobs) == 0
+	return len(q.jobs)
 }
 
 func (q *queue) idle() bool {
@@ -132,9 +134,25 @@ func (q *queue) idle() bool {
 func (q *queue) take(now time.Time) (pile []*job, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	pile, wait = q.remove(now, true)
+	q.working = len(pile) > 0 || len(q.jobs) > 0
+	return pile, wait
+}
+
+// takePushes removes and returns the pushes whose turn has come before the next
+// operation, for a worker that has others in hand.
+func (q *queue) takePushes(now time.Time) []*job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	pile, _ := q.remove(now, false)
+	return pile
+}
+
+// remove is called under mu.
+func (q *queue) remove(now time.Time, operations bool) (pile []*job, wait time.Duration) {
 	var rest []*job
 	for i, j := range q.jobs {
-		if j.operation != nil && len(pile) > 0 {
+		if j.operation != nil && (len(pile) > 0 || !operations) {
 			rest = append(rest, q.jobs[i:]...)
 			break
 		}
@@ -153,7 +171,6 @@ func (q *queue) take(now time.Time) (pile []*job, wait time.Duration) {
 		}
 	}
 	q.jobs = rest
-	q.working = len(pile) > 0 || len(rest) > 0
 	return pile, wait
 }
 

@@ -106,8 +106,32 @@ func (s *space) work() {
 // yield lets another instance's commit come between two of ours, if there is more to
 // do at all.
 func (s *space) yield() {
+	s.gather(s.turns.gather())
 	if !s.queue.empty() {
 		s.sleep(s.turns.pause(time.Now()), nil)
+	}
+}
+
+// gather waits until as many pushes are there as the last commit had, for d at most.
+func (s *space) gather(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	over := time.NewTimer(d)
+	defer over.Stop()
+	prepared := !s.queue.empty() // while the last commit was under way
+	for s.queue.size() < s.turns.pushes {
+		select {
+		case <-s.queue.arrived:
+		case <-over.C:
+			return
+		case <-s.engine.ctx.Done():
+			return
+		}
+		if !prepared && !s.queue.empty() {
+			prepared = true
+			s.prepare()
+		}
 	}
 }
 
@@ -154,6 +178,7 @@ func (s *space) push(jobs []*job) {
 			return
 		}
 		if won := b.won; won != nil { // an earlier try of ours turns out to have been applied
+			s.queue.putBack(won.others(jobs))
 			s.settle(won)
 			return
 		}
@@ -178,6 +203,9 @@ func (s *space) push(jobs []*job) {
 			last = fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		s.recover(try, err)
+		if errors.Is(err, ErrConflict) { // all is read again, so who has come meanwhile comes along
+			jobs = append(jobs, s.queue.takePushes(time.Now())...)
+		}
 	}
 }
 
@@ -207,7 +235,11 @@ func (s *space) recover(try int, err error) {
 	}
 	s.engine.opts.Logger.DebugContext(s.engine.ctx, "commit to be tried again",
 		"space", s.id, "try", try, "error", err)
-	s.sleep(s.engine.chance.backoff(try, conflict), nil)
+	pause := s.engine.chance.backoff(try, conflict)
+	if conflict && try == 0 {
+		pause = s.turns.grace()
+	}
+	s.sleep(pause, nil)
 	if conflict {
 		s.turns.lost(time.Now())
 	}
@@ -268,6 +300,7 @@ func (s *space) settle(b *pushBatch) {
 	}
 	s.memorize(&b.batch)
 	b.logRejections()
+	s.turns.pushes = len(b.jobs)
 	var unfinished []*job
 	for _, bj := range b.jobs {
 		if !bj.settle(s.engine) {

@@ -14,6 +14,9 @@ const (
 	// turn is how many commits come before a pause for a known rival. Each change of turns
 	// costs a lost race; with more commits the others wait longer, and little is gained.
 	turn = 4
+	// gatherTurn bounds the wait for pushes that come back, within a turn. Where clients are
+	// further away it is in vain, and short beside a commit.
+	gatherTurn = 2 * time.Millisecond
 	// minPause and maxPause bound a pause.
 	minPause = time.Millisecond
 	maxPause = 50 * time.Millisecond
@@ -29,6 +32,7 @@ type turns struct {
 	commit   time.Duration // that a commit takes, about
 	rivals   int           // pauses still to be made for them
 	commits  int           // since the last pause or lost race
+	pushes   int           // in the last commit
 	probes   int           // that nobody used
 	probed   time.Time     // when the last probe was made
 	probing  bool          // the commit under way, or the next one, follows it
@@ -59,6 +63,26 @@ func (t *turns) won(took time.Duration) {
 		t.probes++
 		t.probing = false
 	}
+}
+
+// gather is how long to wait, within a turn, for as many pushes as the last commit had.
+// Who was told of it comes back at once, as a rule, and finds no commit under way that
+// others fill meanwhile: the next one would leave with the first who is back, and a turn
+// has only so many commits.
+func (t *turns) gather() time.Duration {
+	if t.rivals == 0 || t.commits >= turn {
+		return 0
+	}
+	return min(gatherTurn, t.commit/2)
+}
+
+// grace is how long to wait after a lost race, if there was another one lately: the
+// winner has begun its turn, and who comes back before its next commit loses again.
+func (t *turns) grace() time.Duration {
+	if t.rivals == 0 {
+		return 0
+	}
+	return min(t.commit, maxPause)
 }
 
 // pause is how long to wait before a commit that would follow another of ours.

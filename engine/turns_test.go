@@ -131,8 +131,8 @@ func keepPushing(t *testing.T, e *engine.Engine, client protocol.ClientID, end t
 }
 
 // TestInstancesTakeTurns: instances that write to one space have like shares of it, also
-// one for which the database is twice as far, and together they do at least half
-// of what one alone does.
+// one for which the database is twice as far, and together they do at least three
+// fifths of what one alone does: half, if one of them is that slow.
 func TestInstancesTakeTurns(t *testing.T) {
 	t.Parallel()
 	for _, d := range distances {
@@ -158,8 +158,8 @@ func takeTurns(t *testing.T, d distance, pushers, slow int) {
 	t.Logf("one alone: %+v; two: %+v", alone, got)
 	all := got[0].all + got[1].all
 	// A slow one makes the other wait while it is its turn.
-	if all < alone.all/(2*slow) {
-		t.Errorf("two instances did %d, less than half of what one does, %d", all, alone.all)
+	if want := alone.all * (7 - slow) / 10; all < want {
+		t.Errorf("two instances did %d, want %d of what one does, %d", all, want, alone.all)
 	}
 	least := all / (2 * pushers) / (2 * slow)
 	for i, s := range got {
