@@ -300,34 +300,46 @@ func TestCorruptDocument(t *testing.T) {
 	wg.Wait()
 }
 
-// TestLostRaceTakesAlong: what arrives while a race is lost goes into the next try, and is
-// not forgotten where it turns out that the race was won.
+// TestLostRaceTakesAlong: what arrives while a race is lost goes into the next try, within
+// the bounds of the queue, and is not forgotten where it turns out that the race was won.
 func TestLostRaceTakesAlong(t *testing.T) {
 	t.Parallel()
-	for name, applied := range map[string]bool{"lost": false, "won": true} {
+	for name, c := range map[string]lostRace{
+		"lost": {written: []int{1, 2}},
+		"won":  {applied: true, written: []int{1, 1}},
+		"full": {options: engine.Options{MaxQueuePushes: 1}, written: []int{1, 1, 1}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := fresh(t)
-			synctest.Test(t, func(t *testing.T) { loseRace(t, store, applied) })
+			synctest.Test(t, func(t *testing.T) { c.run(t, store) })
 		})
 	}
 }
 
-func loseRace(t *testing.T, store *memory.Store, applied bool) {
+// lostRace is a push whose first commit loses its race, or is said to, while another
+// push arrives.
+type lostRace struct {
+	options engine.Options
+	applied bool
+	written []int // clients, by each commit
+}
+
+func (c lostRace) run(t *testing.T, store *memory.Store) {
 	t.Helper()
 	s := &spy{Store: store}
-	e := start(t, s, engine.Options{})
-	var written []int // clients, by each commit
+	e := start(t, s, c.options)
+	var written []int
 	late := make(chan error, 1)
-	s.onCommit = func(c engine.Commit) error {
-		written = append(written, len(c.Clients))
+	s.onCommit = func(commit engine.Commit) error {
+		written = append(written, len(commit.Clients))
 		if len(written) > 1 {
 			return nil
 		}
 		go func() { late <- e.Push(t.Context(), alice, pushOf("g1", mutation("c2", 1, "put", put{"b", 1}))) }()
 		time.Sleep(time.Millisecond) // it waits in the queue
-		if applied {
-			if _, err := store.Commit(t.Context(), space, c); err != nil {
+		if c.applied {
+			if _, err := store.Commit(t.Context(), space, commit); err != nil {
 				t.Error(err)
 			}
 		}
@@ -337,11 +349,7 @@ func loseRace(t *testing.T, store *memory.Store, applied bool) {
 	if err := <-late; err != nil {
 		t.Errorf("the late push: %v", err)
 	}
-	want := []int{1, 2}
-	if applied {
-		want = []int{1, 1}
-	}
-	if !slices.Equal(written, want) {
-		t.Errorf("the commits wrote %v clients, want %v", written, want)
+	if !slices.Equal(written, c.written) {
+		t.Errorf("the commits wrote %v clients, want %v", written, c.written)
 	}
 }

@@ -139,11 +139,19 @@ func (q *queue) take(now time.Time) (pile []*job, wait time.Duration) {
 	return pile, wait
 }
 
-// takePushes removes and returns the pushes whose turn has come before the next
-// operation, for a worker that has others in hand.
-func (q *queue) takePushes(now time.Time) []*job {
+// takeAlong removes and returns the pushes whose turn has come before the next
+// operation, for a worker that has others in hand; nothing where all together would be
+// more than a queue may hold, since for these others have come.
+func (q *queue) takeAlong(now time.Time, inHand []*job) []*job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	bytes := q.bytes
+	for _, j := range inHand {
+		bytes += j.bytes
+	}
+	if len(q.jobs)+len(inHand) > q.maxJobs || bytes > q.maxBytes {
+		return nil
+	}
 	pile, _ := q.remove(now, false)
 	return pile
 }

@@ -204,7 +204,7 @@ func (s *space) push(jobs []*job) {
 		}
 		s.recover(try, err)
 		if errors.Is(err, ErrConflict) { // all is read again, so who has come meanwhile comes along
-			jobs = append(jobs, s.queue.takePushes(time.Now())...)
+			jobs = append(jobs, s.queue.takeAlong(time.Now(), jobs)...)
 		}
 	}
 }
