@@ -54,7 +54,7 @@ func (b *bench) throughput(ctx context.Context) error {
 func (b *bench) throughputTables(counts []int, variants []variant, found map[string][]sample) {
 	t := table{
 		title:  "One space",
-		header: []string{"pushers", "", "mutations/s", "of raw", "p50", "p99", "fewest by one pusher"},
+		header: []string{"pushers", "", "mutations/s", "of raw", "of 1 instance", "p50", "p99", "fewest by one pusher"},
 		note: "Each pusher pushes one `createMessage` after the other over HTTP, as soon as the last one was " +
 			"acknowledged. \"Raw\" is one bare `Commit` after the other with half of the pushers in it, which is how " +
 			"they share out when one half waits while the other is committed; no HTTP, no reads, no transaction.",
@@ -72,12 +72,14 @@ func (b *bench) throughputTables(counts []int, variants []variant, found map[str
 			line.points = append(line.points, point{float64(n), m})
 			row := []string{
 				strconv.Itoa(n), v.name, spread(list, func(s sample) float64 { return s.perSecond }),
-				fmt.Sprintf("%.0f %%", 100*m/raw), "", "", "",
+				fmt.Sprintf("%.0f %%", 100*m/raw), "", "", "", "",
 			}
 			if v.name != "raw" {
-				row[4] = ms(medianOf(list, func(s sample) float64 { return s.p50.Seconds() }))
-				row[5] = ms(medianOf(list, func(s sample) float64 { return s.p99.Seconds() }))
-				row[6] = fmt.Sprintf("%.0f", medianOf(list, func(s sample) float64 { return float64(s.slowest) }))
+				one := medianOf(found[fmt.Sprint("1 instance", n)], func(s sample) float64 { return s.perSecond })
+				row[4] = fmt.Sprintf("%.0f %%", 100*m/one)
+				row[5] = ms(medianOf(list, func(s sample) float64 { return s.p50.Seconds() }))
+				row[6] = ms(medianOf(list, func(s sample) float64 { return s.p99.Seconds() }))
+				row[7] = fmt.Sprintf("%.0f", medianOf(list, func(s sample) float64 { return float64(s.slowest) }))
 			}
 			t.rows = append(t.rows, row)
 		}
