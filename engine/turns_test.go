@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,15 +34,25 @@ type far struct {
 	engine.Store
 	distance
 	line chan struct{} // one slot, taken by the commit that is being applied
+	done *done
 
 	mu     *sync.Mutex
 	chance *rand.Rand
 }
 
+// done is what a store was asked to do, from wherever.
+type done struct{ commits, lost, reads, entries atomic.Int64 }
+
+func (d *done) String() string {
+	each := func(n *atomic.Int64) float64 { return float64(n.Load()) / float64(d.commits.Load()) }
+	return fmt.Sprintf("%d commits of %.1f mutations, for each %.2f races lost and %.2f reads",
+		d.commits.Load(), each(&d.entries), each(&d.lost), each(&d.reads))
+}
+
 func newFar(store engine.Store, d distance) *far {
 	return &far{
 		Store: store, distance: d, line: make(chan struct{}, 1),
-		mu: new(sync.Mutex), chance: rand.New(rand.NewPCG(1, 2)),
+		done: new(done), mu: new(sync.Mutex), chance: rand.New(rand.NewPCG(1, 2)),
 	}
 }
 
@@ -61,6 +72,7 @@ func (f *far) take(d time.Duration) {
 }
 
 func (f *far) Snapshot(ctx context.Context, id protocol.SpaceID, d engine.Documents) (engine.Snapshot, error) {
+	f.done.reads.Add(1)
 	f.take(f.way)
 	defer f.take(f.way)
 	return f.Store.Snapshot(ctx, id, d)
@@ -72,10 +84,14 @@ func (f *far) Commit(ctx context.Context, id protocol.SpaceID, c engine.Commit) 
 	f.line <- struct{}{}
 	defer func() { <-f.line }()
 	head, err := f.Store.Commit(ctx, id, c)
-	if err == nil {
-		f.take(f.commit + time.Duration(len(c.Entries)+len(c.Clients))*f.document)
+	if err != nil {
+		f.done.lost.Add(1)
+		return head, err
 	}
-	return head, err
+	f.done.commits.Add(1)
+	f.done.entries.Add(int64(len(c.Entries)))
+	f.take(f.commit + time.Duration(len(c.Entries)+len(c.Clients))*f.document)
+	return head, nil
 }
 
 // share is what pushers got done.
@@ -150,12 +166,12 @@ func TestInstancesTakeTurns(t *testing.T) {
 func takeTurns(t *testing.T, d distance, pushers, slow int) {
 	t.Helper()
 	const window = 5 * time.Second
-	alone := compete(t, []*engine.Engine{start(t, newFar(memory.New(), d), engine.Options{})}, 2*pushers, window)[0]
-	store := newFar(fresh(t), d)
+	single, store := newFar(memory.New(), d), newFar(fresh(t), d)
+	alone := compete(t, []*engine.Engine{start(t, single, engine.Options{})}, 2*pushers, window)[0]
 	got := compete(t, []*engine.Engine{
 		start(t, store, engine.Options{}), start(t, store.slower(slow), engine.Options{}),
 	}, pushers, window)
-	t.Logf("one alone: %+v; two: %+v", alone, got)
+	t.Logf("one alone: %+v, %v; two: %+v, %v", alone, single.done, got, store.done)
 	all := got[0].all + got[1].all
 	// A slow one makes the other wait while it is its turn.
 	if want := alone.all * (7 - slow) / 10; all < want {
