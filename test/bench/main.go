@@ -41,7 +41,7 @@ func run(ctx context.Context) error {
 	b := &bench{began: time.Now()}
 	flag.StringVar(&b.bin, "bin", "bin/replifire", "the `program` to measure")
 	flag.DurationVar(&b.window, "window", 5*time.Second, "`time` of each measurement of throughput")
-	flag.IntVar(&b.runs, "runs", 3, "`times` each is measured, interleaved")
+	flag.IntVar(&b.runs, "runs", 5, "`times` each is measured, interleaved")
 	flag.StringVar(&b.only, "only", "", "measure only those whose `name` contains this, and write nothing")
 	cpuProfile := flag.String("cpuprofile", "", "`file` for a processor profile of this program; "+
 		"with -only calls that is engine, SDK and gRPC of a push")
