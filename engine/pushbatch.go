@@ -245,13 +245,9 @@ func (b *pushBatch) commitAll() error {
 
 // others are those of the jobs that are not part of the batch.
 func (b *pushBatch) others(jobs []*job) []*job {
-	var others []*job
-	for _, j := range jobs {
-		if !slices.ContainsFunc(b.jobs, func(own *batchJob) bool { return own.job == j }) {
-			others = append(others, j)
-		}
-	}
-	return others
+	return slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool {
+		return slices.ContainsFunc(b.jobs, func(own *batchJob) bool { return own.job == j })
+	})
 }
 
 // refuses reports whether a job was stopped for what only a fresh read may say.
@@ -302,7 +298,7 @@ func (j *batchJob) settle(e *Engine) bool {
 	switch {
 	case errors.Is(j.stop, ErrTemporary):
 		j.retries++
-		pause := e.chance.backoff(j.retries+3, false)
+		pause := e.chance.backoff(j.retries+3, time.Second)
 		if time.Now().Add(pause).Before(j.deadline) && e.ctx.Err() == nil {
 			j.notBefore, j.asked = time.Now().Add(pause), j.stop
 			return false

@@ -235,11 +235,7 @@ func (s *space) recover(try int, err error) {
 	}
 	s.engine.opts.Logger.DebugContext(s.engine.ctx, "commit to be tried again",
 		"space", s.id, "try", try, "error", err)
-	pause := s.engine.chance.backoff(try, conflict)
-	if conflict && try == 0 {
-		pause = s.turns.grace()
-	}
-	s.sleep(pause, nil)
+	s.sleep(s.backoff(try, conflict), nil)
 	if conflict {
 		s.turns.lost(time.Now())
 	}
@@ -252,18 +248,25 @@ func (s *space) prepare() {
 	}
 }
 
-// backoff is nothing after the first lost races, whose winners make room (turns), then
-// a few milliseconds with jitter. Trouble of the store gets more time to pass.
-func (c *chance) backoff(try int, conflict bool) time.Duration {
-	if conflict && try < freeTries {
+// backoff is how long to wait before another try. After the first lost races that is next
+// to nothing, since their winners make room (turns); trouble of the store gets more time to
+// pass.
+func (s *space) backoff(try int, conflict bool) time.Duration {
+	switch {
+	case !conflict:
+		return s.engine.chance.backoff(try, time.Second)
+	case try == 0:
+		return s.turns.grace()
+	case try < freeTries:
 		return 0
+	default:
+		return s.engine.chance.backoff(try, conflictCeiling)
 	}
-	ceiling := time.Second
-	if conflict {
-		ceiling = conflictCeiling
-	}
-	d := min(2*time.Millisecond<<min(try, 16), ceiling)
-	return c.around(d)
+}
+
+// backoff is a few milliseconds with jitter, twice as much with each try up to a ceiling.
+func (c *chance) backoff(try int, ceiling time.Duration) time.Duration {
+	return c.around(min(2*time.Millisecond<<min(try, 16), ceiling))
 }
 
 // dropOver finishes the jobs whose request or time has ended and returns the rest.
