@@ -20,9 +20,11 @@ type scanner struct {
 	err  *DecodeError
 	// outer counts the containers that members and elements are inside of.
 	outer int
-	// objects has a bit for each open container of the value being read: set for an
-	// object, clear for an array.
-	objects [maxNesting/64 + 1]uint64
+	// objects and deepObjects have a bit for each open container of the value being
+	// read, set for an object, clear for an array: the outermost 64, and, 64 in a word,
+	// the others, which there seldom are.
+	objects     uint64
+	deepObjects []uint64
 }
 
 func newScanner(data []byte) *scanner {
@@ -187,17 +189,30 @@ func (s *scanner) ascend(v *token, open int) (int, bool) {
 
 // push notes the kind of the container opened inside of open others.
 func (s *scanner) push(open int, object bool) {
-	bit := uint64(1) << (open % 64)
-	if object {
-		s.objects[open/64] |= bit
-	} else {
-		s.objects[open/64] &^= bit
+	if open/64 > len(s.deepObjects) {
+		s.deepObjects = append(s.deepObjects, 0)
 	}
+	word, bit := s.bitOf(open)
+	if object {
+		*word |= bit
+	} else {
+		*word &^= bit
+	}
+}
+
+// bitOf finds the bit of the container opened inside of open others.
+func (s *scanner) bitOf(open int) (word *uint64, bit uint64) {
+	bit = 1 << (open % 64)
+	if open < 64 {
+		return &s.objects, bit
+	}
+	return &s.deepObjects[open/64-1], bit
 }
 
 // inObject reports whether the innermost of open containers is an object.
 func (s *scanner) inObject(open int) bool {
-	return s.objects[(open-1)/64]&(1<<((open-1)%64)) != 0
+	word, bit := s.bitOf(open - 1)
+	return *word&bit != 0
 }
 
 // name reads a member's name, into v.raw for the time being, and the colon after
