@@ -17,16 +17,17 @@ type action struct {
 
 // act does one thing that can happen now.
 func (w *world) act() {
-	var now []action
+	w.now = w.now[:0]
 	total := 0
-	for _, a := range w.actions() {
+	for i := range w.actions {
+		a := &w.actions[i]
 		if (a.fault == 0 || w.may(a.fault)) && a.can() {
-			now = append(now, a)
+			w.now = append(w.now, a)
 			total += a.weight
 		}
 	}
 	n := w.chance.IntN(total)
-	for _, a := range now {
+	for _, a := range w.now {
 		if n -= a.weight; n < 0 {
 			a.do()
 			return
@@ -34,7 +35,8 @@ func (w *world) act() {
 	}
 }
 
-func (w *world) actions() []action {
+// allActions are those of clients and servers, and the troubles.
+func (w *world) allActions() []action {
 	always := func() bool { return true }
 	serving := func() bool { return len(w.network) > 0 && len(w.instances) > 0 }
 	parked := func() bool { return len(w.parked) > 0 }
@@ -62,16 +64,14 @@ func take[T any](w *world, list *[]T) T {
 }
 
 func (w *world) hasTabs() bool { return len(w.tabs) > 0 }
-func (w *world) canPush() bool { return len(w.pushers()) > 0 }
-func (w *world) canPull() bool { return len(w.pullers()) > 0 }
+func (w *world) canPush() bool { return slices.ContainsFunc(w.tabs, (*tab).mayPush) }
+func (w *world) canPull() bool { return slices.ContainsFunc(w.tabs, (*tab).mayPull) }
 
-func (w *world) pushers() []*tab {
-	return filter(w.tabs, func(t *tab) bool { return !t.pushing && len(t.Pending()) > 0 })
-}
+func (t *tab) mayPush() bool { return !t.pushing && len(t.Pending()) > 0 }
+func (t *tab) mayPull() bool { return !t.pulling }
 
-func (w *world) pullers() []*tab {
-	return filter(w.tabs, func(t *tab) bool { return !t.pulling })
-}
+func (w *world) pushers() []*tab { return filter(w.tabs, (*tab).mayPush) }
+func (w *world) pullers() []*tab { return filter(w.tabs, (*tab).mayPull) }
 
 func filter[T any](list []T, keep func(T) bool) []T {
 	var kept []T

@@ -104,7 +104,7 @@ func plainBinary(t *testing.T) string {
 func work(ctx context.Context, binary string, start uint64, n int) (report, error) {
 	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestWorker$", "-sim.worker",
 		fmt.Sprintf("-sim.start=%d", start), fmt.Sprintf("-sim.seeds=%d", n))
-	cmd.Env = append(os.Environ(), "GOGC=400") // seeds are short and leave little behind
+	cmd.Env = append(os.Environ(), "GOGC=1600") // seeds are short and leave little behind
 	out, err := cmd.CombinedOutput()
 	_, rest, ok := bytes.Cut(out, []byte(resultMark))
 	if !ok {

@@ -42,6 +42,9 @@ type world struct {
 	clients   int // ever
 	keys      int
 
+	actions []action  // all that there are
+	now     []*action // those that can happen now
+
 	network     []*request // on their way
 	handled     []*request // being handled, and some that were
 	open        int        // how many are being handled
@@ -132,6 +135,7 @@ func newWorld(config Config) *world {
 		w.spaces = append(w.spaces, protocol.SpaceID(fmt.Sprintf("s%d", i+1)))
 	}
 	w.keys = 6 + chance.IntN(45)
+	w.actions = w.allActions()
 	for i := range faultNames { // each run has some kinds of trouble only
 		if chance.IntN(4) == 0 {
 			w.without |= 1 << i
