@@ -224,11 +224,35 @@ func TestPoll(t *testing.T) {
 		// A watch that misses a change is found out and replaced.
 		f.change(func() { f.deaf = true })
 		f.set("s", 2)
-		time.Sleep(2 * time.Minute)
+		time.Sleep(time.Minute + time.Second)
 		want(t, sub, 2)
 		synctest.Wait()
 		if n, live := len(f.begun()), len(f.live()); n != 2 || live != 1 {
 			t.Errorf("%d watches begun, %d live; want 2 and 1", n, live)
+		}
+	})
+}
+
+// TestPollBesideOwnCommits: a watch that misses the changes of others is found out also
+// where this process commits so often that its listeners always hear something.
+func TestPollBesideOwnCommits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, f := newHub(t, poke.Options{PollInterval: time.Minute})
+		f.set("s", 1)
+		sub := subscribe(t, h, "s")
+		want(t, sub, 1)
+		f.change(func() { f.deaf = true })
+		for version := int64(2); len(f.begun()) == 1; version += 2 {
+			if version > 20 {
+				t.Fatal("after five minutes the watch is still trusted")
+			}
+			f.set("s", version) // another's
+			time.Sleep(10 * time.Second)
+			f.set("s", version+1)
+			h.Notify("s", version+1)
+			want(t, sub, version+1)
+			time.Sleep(20 * time.Second)
 		}
 	})
 }

@@ -74,6 +74,10 @@ type Options struct {
 	// space; MaxPerSpace is by default as many as the hub may have.
 	MaxSubscribers, MaxPerSpace int
 
+	// Jitter is by how much a pause of d is shortened, from 0 to d; nil: at random. A
+	// simulation, which must be the same each time, sets it.
+	Jitter func(d time.Duration) time.Duration
+
 	// Logger hears of watches that broke; nil: slog.Default.
 	Logger *slog.Logger
 }
@@ -87,6 +91,9 @@ func (o Options) withDefaults() Options {
 	o.MaxSubscribers = cmp.Or(o.MaxSubscribers, DefaultMaxSubscribers)
 	o.MaxPerSpace = cmp.Or(o.MaxPerSpace, o.MaxSubscribers)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
+	if o.Jitter == nil {
+		o.Jitter = jitter
+	}
 	return o
 }
 
@@ -97,12 +104,12 @@ func (o *Options) backoff(failures int) time.Duration {
 	if failures < 30 { // beyond it the shift could overflow
 		d = min(o.MinBackoff<<failures, o.MaxBackoff)
 	}
-	return d - jitter(d/2)
+	return d - o.Jitter(d/2)
 }
 
 // pollAfter spreads the polls of many spaces by a tenth of their interval.
 func (o *Options) pollAfter() time.Duration {
-	return o.PollInterval - jitter(o.PollInterval/10)
+	return o.PollInterval - o.Jitter(o.PollInterval/10)
 }
 
 // jitter is a random part of d.

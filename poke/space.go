@@ -30,12 +30,9 @@ type space struct {
 	// version is what subscribers are to know; of no meaning until known is set.
 	version int64
 	known   bool
-	// watched and own are the last versions heard from the watch and from commits
-	// of this process; 0 before the first. See learn for what they are good for.
-	watched, own int64
-	// heard counts what came from either.
-	heard uint64
-	// checked is what heard was at the last check.
+	// watched and own are what was heard from the watch and from commits of this process.
+	watched, own source
+	// checked is how much had been heard from the watch at the last check.
 	checked uint64
 	// queued: the dispatcher will call tell.
 	queued bool
@@ -47,6 +44,12 @@ type space struct {
 	subsMu sync.Mutex
 	subs   []*Subscription
 	ended  bool
+}
+
+// source is where versions come from.
+type source struct {
+	version int64  // the last one, 0 before the first; see learn for what it is good for
+	heard   uint64 // how many have come
 }
 
 // stop ends the watch; called under Hub.mu.
@@ -100,16 +103,16 @@ func (s *space) seen(version int64) { s.learn(version, &s.watched) }
 // committed takes a version from a commit of this process.
 func (s *space) committed(version int64) { s.learn(version, &s.own) }
 
-// learn takes a version from a source whose last one is kept in last. A version
+// learn takes a version from a source. A version
 // lower than the known one has two causes. Mostly it is old news: the watch is a
 // little behind the commits of this process, or the other way round; telling it
 // would make every client pull once more. But a source that goes down itself says
 // that the store was wiped or restored, which clients must hear of.
-func (s *space) learn(version int64, last *int64) {
+func (s *space) learn(version int64, from *source) {
 	s.mu.Lock()
-	wentDown := version < *last
-	*last = version
-	s.heard++
+	wentDown := version < from.version
+	from.version = version
+	from.heard++
 	news := !s.known || version > s.version || (wentDown && version != s.version)
 	if news {
 		s.version, s.known = version, true
@@ -122,13 +125,14 @@ func (s *space) learn(version int64, last *int64) {
 	}
 }
 
-// check reads the head, if the watch has been silent since the last check. When
-// there is something that the watch should have told, it is not to be trusted any
-// more.
+// check reads the head, if the watch has been silent since the last check, whatever
+// this process has committed meanwhile. When there is something that the watch should have
+// told, it is not to be trusted any more.
 func (s *space) check() {
 	s.mu.Lock()
-	silent, before := s.heard == s.checked, s.heard
-	s.checked = s.heard
+	watched, own := s.watched.heard, s.own.heard
+	silent := watched == s.checked
+	s.checked = watched
 	s.mu.Unlock()
 	if !silent {
 		return
@@ -142,26 +146,31 @@ func (s *space) check() {
 		}
 		return
 	}
-	s.polledVersion(version, before)
+	s.polledVersion(version, watched, own)
 }
 
-// polledVersion takes a version that was read. It is old news if anything was
-// heard while it was being read.
-func (s *space) polledVersion(version int64, before uint64) {
+// polledVersion takes a version that was read when so many had been heard from the watch
+// and from this process. It is old news if anything was heard while it was being read.
+func (s *space) polledVersion(version int64, watched, own uint64) {
 	s.mu.Lock()
-	if s.heard != before || (s.known && version == s.version) {
+	if s.watched.heard != watched {
 		s.mu.Unlock()
 		return
 	}
-	s.version, s.known = version, true
-	enqueue := !s.queued
-	s.queued = true
-	restart := s.restart
+	news := s.own.heard == own && (!s.known || version != s.version)
+	if news {
+		s.version, s.known = version, true
+	}
+	enqueue := news && !s.queued
+	s.queued = s.queued || news
+	deaf, restart := version != s.watched.version, s.restart
 	s.mu.Unlock()
 	if enqueue {
 		s.hub.enqueue(s)
 	}
-	restart()
+	if deaf {
+		restart()
+	}
 }
 
 // tell fills the mailboxes of those who do not know the version yet.
