@@ -22,7 +22,8 @@ var (
 	// ErrImporting: a backup is being put into the space, or an import was broken off:
 	// running it again ends it, and so does a reset. Nothing was applied or shown.
 	ErrImporting = errors.New("a backup is being put into the space")
-	// ErrClosed: the engine is shutting down. Nothing was applied.
+	// ErrClosed: the engine is shutting down. Nothing was applied, unless the error is
+	// ErrUnknownOutcome too.
 	ErrClosed = errors.New("engine is closed")
 )
 

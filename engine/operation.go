@@ -31,7 +31,7 @@ func (s *space) operate(j *job) {
 			last = fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		// An earlier try may have been applied, or may yet be, whatever this one says.
-		if unclear = unclear || errors.Is(err, ErrUnknownOutcome); unclear {
+		if unclear = unclear || errors.Is(err, ErrUnknownOutcome); unclear || j.operation.lost {
 			last = fmt.Errorf("%w: %w", ErrUnknownOutcome, last)
 		}
 		if j.operation.failed {
@@ -57,6 +57,7 @@ func (b *batch) operate(j *job) error {
 		op.failed = true // others have committed on top: nothing tells any more
 		return ErrUnknownOutcome
 	}
+	op.lost = false
 	if !b.base.head.Exists() && !op.onEmpty {
 		return nil
 	}
@@ -67,12 +68,12 @@ func (b *batch) operate(j *job) error {
 	if op.skip != nil && op.skip(b.base.head) {
 		return nil
 	}
-	if err := b.write(j); err != nil {
-		op.failed = !errors.Is(err, ErrUnavailable)
+	if err := b.write(j); err != nil || op.write != nil && b.done.writes.Len() == 0 {
+		if moved := b.confirm(); moved != nil {
+			return moved
+		}
+		op.failed = err != nil && !errors.Is(err, ErrUnavailable)
 		return err
-	}
-	if op.write != nil && b.done.writes.Len() == 0 {
-		return nil
 	}
 	next := b.successor()
 	if op.head != nil {
@@ -87,8 +88,24 @@ func (b *batch) operate(j *job) error {
 	}
 	op.nonces, op.tried = append(op.nonces, next.Nonce), b.base.head.Version
 	err = b.commit(Commit{Prev: b.base.head, Next: next, Entries: b.entries(next.Version)})
-	op.failed = errors.Is(err, ErrImpossible)
+	op.failed, op.lost = errors.Is(err, ErrImpossible), errors.Is(err, ErrConflict)
 	return err
+}
+
+// confirm proves, where no commit does, that all that was read is of the head's version:
+// what an operator's function has made of two halves of a race must not count.
+func (b *batch) confirm() error {
+	if b.base.reads == 0 {
+		return nil
+	}
+	snap, err := b.load(Documents{})
+	if err != nil {
+		return err
+	}
+	if snap.Head().Revision != b.base.head.Revision {
+		return ErrConflict
+	}
+	return nil
 }
 
 // write runs an operator's function in rounds, like a mutator.

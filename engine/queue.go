@@ -61,6 +61,9 @@ type operation struct {
 	nonces  []string // of the commits tried for it
 	tried   int64    // the version that the last of them was to follow
 	failed  bool     // for good: not to be tried again
+	// lost: the last of them seems to have lost a race, which may have been one to itself
+	// (ErrConflict); the next read tells.
+	lost bool
 }
 
 // finish tells the waiting request, once; what is said later is not heard.

@@ -271,14 +271,18 @@ func (c *chance) backoff(try int, ceiling time.Duration) time.Duration {
 
 // dropOver finishes the jobs whose request or time has ended and returns the rest.
 func (s *space) dropOver(jobs []*job, last error) []*job {
-	if s.engine.ctx.Err() != nil {
+	closed := s.engine.ctx.Err() != nil
+	switch {
+	case closed && errors.Is(last, ErrUnknownOutcome):
+		last = fmt.Errorf("%w: %w", ErrClosed, last)
+	case closed:
 		last = ErrClosed
 	}
 	var rest []*job
 	for _, j := range jobs {
 		err := j.over(time.Now(), last)
-		if s.engine.ctx.Err() != nil {
-			err = ErrClosed
+		if closed {
+			err = last
 		}
 		if err != nil {
 			j.finish(err)

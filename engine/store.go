@@ -26,8 +26,9 @@ const (
 // and never on the text. Anything else is a bug of the store and handled like
 // ErrUnknownOutcome by a committer and like ErrUnavailable by a reader.
 var (
-	// ErrConflict: the space has moved on; nothing was applied. Read again, run
-	// again.
+	// ErrConflict: the space has moved on, and the commit will not be applied from now on.
+	// It may be what has moved the space, where the store's client sends again what was
+	// applied (Firestore's does). Read again, run again.
 	ErrConflict = errors.New("space has changed since it was read")
 	// ErrUnknownOutcome: the commit may or may not have been applied, now or in a
 	// moment. Read the head to find out; never call it success or rejection.
