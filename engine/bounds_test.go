@@ -259,3 +259,37 @@ func TestPushOfNothing(t *testing.T) {
 		t.Errorf("got %v after %d reads", err, store.snapshots.Load())
 	}
 }
+
+// TestNewsHastensPulls: where this engine has acknowledged a push of its own or told a
+// version, the next pull shows it, whatever PullMaxAge allows: also with another
+// instance's commit in between, which its memory of changes does not have.
+func TestNewsHastensPulls(t *testing.T) {
+	t.Parallel()
+	news := map[string]func(t *testing.T, here *engine.Engine){
+		"own commit": func(t *testing.T, here *engine.Engine) {
+			t.Helper()
+			mustPush(t, here, alice, "g1", mutation("c2", 1, "put", put{"b", 1}))
+		},
+		"head": func(t *testing.T, here *engine.Engine) {
+			t.Helper()
+			if h, err := here.Head(t.Context(), space); h.Version != 2 || err != nil {
+				t.Errorf("Head = %d, %v, want 2", h.Version, err)
+			}
+		},
+	}
+	for name, learn := range news {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := fresh(t)
+			here, there := start(t, store, engine.Options{PullMaxAge: time.Hour}), start(t, store, engine.Options{})
+			mustPush(t, here, alice, "g1", mutation("c1", 1, "put", put{"a", 1}))
+			v := newView()
+			v.pull(t, here, alice, "g1")
+			mustPush(t, there, alice, "g1", mutation("c1", 2, "put", put{"a", 2}))
+			learn(t, here)
+			if v.pull(t, here, alice, "g1"); v.entries["a"] != "2" {
+				t.Errorf("got a = %s, want 2", v.entries["a"])
+			}
+		})
+	}
+}

@@ -199,17 +199,25 @@ func (e *Engine) Head(ctx context.Context, id protocol.SpaceID) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
+	e.heard(id, snap.Head())
 	return snap.Head(), nil
 }
 
 // Watch is the store's, see Store.Watch.
 func (e *Engine) Watch(ctx context.Context, id protocol.SpaceID, notify func(Head)) error {
 	return e.store.Watch(ctx, id, func(head Head) {
-		if r, ok := e.readers.Peek(id); ok {
-			r.hear(head)
-		}
+		e.heard(id, head)
 		notify(head)
 	})
+}
+
+// heard has pulls look for what the caller is about to be told of.
+func (e *Engine) heard(id protocol.SpaceID, head Head) {
+	if r, ok := e.readers.Peek(id); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.hear(head)
+	}
 }
 
 // start runs f in a goroutine that Close waits for; false when it is too late.

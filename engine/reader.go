@@ -26,9 +26,12 @@ type reader struct {
 	tail    tail
 	// checked is when the tail's head was last known to be the store's.
 	checked time.Time
-	// heard is the version of the newest head that was told by a watch.
-	heard int64
-	gone  bool // the engine has forgotten it: it keeps nothing more
+	// heard is the highest version that this process has learned of otherwise: from a
+	// watch, by Head, or as that of its own commit, the last time at heardAt. It begins
+	// anew with a later read that shows another history.
+	heard   int64
+	heardAt time.Time
+	gone    bool // the engine has forgotten it: it keeps nothing more
 }
 
 // look is one read of the store for all who wait for it.
@@ -180,11 +183,11 @@ func (r *reader) follow(before, head Head, since int64, began time.Time) (after 
 	switch {
 	case !head.Exists() || r.gone:
 		t.drop()
-		r.heard = 0
+		r.unhear(head, began)
 		return 0, false
 	case !t.sameHistory(head) || head.Version < before.Version:
 		t.reset(head, head.Version)
-		r.heard = head.Version
+		r.unhear(head, began)
 	case head.Floor > t.head.Version:
 		// Tombstones of what the tail has not seen may be gone: going on would
 		// leave a hole.
@@ -235,6 +238,7 @@ func (r *reader) committed(c Commit, head Head, sent time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.account(r.tail.bytes)
+	r.hear(head)
 	t := &r.tail
 	switch {
 	case r.gone || !t.live || t.head.Version >= head.Version && t.head.Epoch == head.Epoch:
@@ -249,11 +253,17 @@ func (r *reader) committed(c Commit, head Head, sent time.Time) {
 	r.checked = sent
 }
 
-// hear notes what a watch has told.
+// hear notes a head that the tail may not have got to yet; called under mu.
 func (r *reader) hear(head Head) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.heard = head.Version
+	r.heard, r.heardAt = max(r.heard, head.Version), time.Now()
+}
+
+// unhear forgets what was heard before a read began that shows another history; called
+// under mu.
+func (r *reader) unhear(head Head, began time.Time) {
+	if r.heardAt.Before(began) {
+		r.heard = head.Version
+	}
 }
 
 // fed gives a commit to the space's reader, if it has one, and keeps all tails
