@@ -41,7 +41,7 @@ var directions = map[string][]string{
 	"internal/signals":      {},
 	"internal/tokentest":    {},
 	"internal/sim": {
-		"engine", "engine/fsck", "internal/replica", "memory", "mutate", "protocol",
+		"engine", "engine/fsck", "internal/replica", "memory", "mutate", "poke", "protocol",
 	},
 	"test/bench": {
 		"chat", "engine", "firestore", "internal/emulator", "internal/rpccount", "internal/signals", "protocol",

@@ -50,6 +50,8 @@ func (w *world) allActions() []action {
 		{20, 0, answered, func() { w.arrive(take(w, &w.replies)) }},
 		{4, 0, always, func() { w.pause(time.Millisecond, 5*time.Millisecond, 100*time.Millisecond) }},
 		{2, 0, func() bool { return len(w.instances) == 0 }, w.start},
+		{2, 0, w.canListen, w.listen},
+		{1, 0, func() bool { return len(w.listeners) > 0 }, w.unlisten},
 		{1, Slow, always, func() { w.pause(time.Second, 11*time.Second, 40*time.Second) }},
 		{6, 0, func() bool { return len(w.late) > 0 }, w.lateStep},
 	}, w.troubles()...)
@@ -100,7 +102,7 @@ func (w *world) storeStep() {
 		v = fail
 	case c.commit == nil:
 	case w.may(Conflict) && w.one(15):
-		v = conflict
+		v = pick(w.chance, []verdict{conflict, conflict, conflictApplied})
 	case w.may(Unknown) && w.one(8):
 		v = pick(w.chance, []verdict{unknownApplied, unknownNot, unknownLater})
 	}
@@ -122,7 +124,7 @@ func (w *world) lateStep() {
 func (w *world) mutate(t *tab) {
 	names := []string{
 		"append", "append", "append", "set", "set", "del", "del", "move", "sweep", "tally", "own", "own",
-		"reject", "panic", "poison", "retry", "unknown", "bad",
+		"claim", "reject", "panic", "poison", "retry", "unknown", "bad",
 	}
 	name := pick(w.chance, names)
 	a := args{Key: w.key(), To: w.key(), Value: "v", N: 1 + w.chance.IntN(3)}

@@ -7,8 +7,8 @@ import (
 	"github.com/replifire/replifire/protocol"
 )
 
-// runKey is the context key of a collection's number, which tells its calls of the
-// store from those of others.
+// runKey is the context key of what tells calls of the store from those of others that
+// are the same: a collection's number, or that the hub has made them.
 type runKey struct{}
 
 // collect forgets deletions, all or those of some milliseconds ago, and now and then

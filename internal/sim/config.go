@@ -41,6 +41,7 @@ const (
 	Restore                          // a store is put back to a backup
 	Slow                             // calls run into their timeouts
 	Collect                          // old deletions are forgotten, spaces deleted
+	Unwatched                        // a watch of a space ends, or tells nothing any more
 	endOfFaults
 )
 
@@ -50,7 +51,7 @@ const AllFaults = endOfFaults - 1
 var faultNames = []string{
 	"LoseRequest", "LoseReply", "Replay", "PartialPush", "Disconnect", "StoreError", "Conflict",
 	"Unknown", "Crash", "SecondInstance", "Takeover", "Probe", "Tabs", "Operator", "Wipe",
-	"Restore", "Slow", "Collect",
+	"Restore", "Slow", "Collect", "Unwatched",
 }
 
 // String names the kinds.
@@ -94,6 +95,7 @@ const (
 	MutatorPure    Invariant = "I11 Mutator-Pure"
 	Converge       Invariant = "I12 Converge"
 	NoPoison       Invariant = "I13 No-Poison"
+	Poke           Invariant = "I14 Poke"
 	Storage        Invariant = "Storage"
 )
 

@@ -24,6 +24,7 @@ func (w *world) converge() {
 	w.retries.heal()
 	w.drain()
 	for round := 1; round <= maxRounds && w.result.Violation == nil; round++ {
+		w.sleep(w.options.PullMaxAge)
 		for _, t := range slices.Clone(w.tabs) {
 			w.sync(t)
 		}
@@ -43,6 +44,7 @@ func (w *world) converge() {
 		}
 	}
 	w.report(w.apart())
+	w.catchUp()
 	w.close()
 }
 
@@ -130,7 +132,10 @@ func (w *world) drive(name string, f func(ctx context.Context) error) {
 // close ends the service as a deployment does.
 func (w *world) close() {
 	for _, i := range w.instances {
-		w.drive("Close", i.engine.Close)
+		w.drive("Close", func(ctx context.Context) error {
+			i.hub.Close()
+			return i.engine.Close(ctx)
+		})
 	}
 }
 

@@ -69,6 +69,7 @@ var effects = map[string]func(tx mutate.WriteTransaction, token string, a args) 
 		}
 		panic("on purpose")
 	},
+	"claim": claim,
 	"poison": func(tx mutate.WriteTransaction, token string, _ args) error {
 		return tx.Set("poison/"+token, poison)
 	},
@@ -152,6 +153,19 @@ func tally(tx mutate.WriteTransaction, _ string, a args) error {
 		keys = append(keys, e.Key)
 	}
 	return tx.Set(a.To, strings.Join(keys, " "))
+}
+
+// claim sets a key of the client's own, and for most N rejects if that had no value.
+func claim(tx mutate.WriteTransaction, token string, a args) error {
+	key := "claim/" + string(tx.ClientID())
+	_, ok, err := tx.Get(key)
+	if err := errors.Join(err, tx.Set(key, token)); err != nil {
+		return err
+	}
+	if !ok && a.N > 1 {
+		return errors.New("it was not there before")
+	}
+	return nil
 }
 
 // countOwn counts in a key of the client's own, and rejects above N.

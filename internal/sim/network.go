@@ -30,7 +30,7 @@ type request struct {
 
 	instance *instance
 	cancel   context.CancelFunc
-	since    int  // the newest commit when it arrived
+	since    int  // the newest commit that a pull must show
 	lost     bool // its answer never comes back
 	over     bool // it has been handled
 
@@ -91,7 +91,7 @@ func (w *world) deliver(r *request, i *instance) {
 	if r.thief && !w.stored(r) {
 		return // what nobody has can be had by anybody
 	}
-	r.instance, r.since = i, w.oracle.space(r.space).head.seq
+	r.instance, r.since = i, w.due(i, r.space)
 	ctx, cancel := context.WithCancel(w.ctx)
 	r.cancel = cancel
 	w.open++
@@ -156,15 +156,15 @@ func (w *world) judge(r *request) {
 		}
 		return
 	}
-	h := w.oracle.space(r.space)
+	h, bereft := w.oracle.space(r.space), w.oracle.bereft(r.space, r.tab.Group())
 	switch {
-	case errors.Is(r.err, engine.ErrMutationGap) && !r.ghost && !h.lossy:
+	case errors.Is(r.err, engine.ErrMutationGap) && !r.ghost && !bereft:
 		w.report(violated(NoPoison, "push #%d of %s is said to leave a gap", r.number, r.tab.ID()))
 	case r.err != nil && !temporary(r.err):
 		w.report(violated(NoPoison, "request #%d failed for good: %v", r.number, r.err))
 	case r.err != nil:
 	case string(r.answer) == stateNotFound:
-		if !h.lossy && !r.ghost {
+		if !bereft && !r.ghost {
 			w.report(violated(NoPoison, "request #%d of %s: ClientStateNotFound, but nothing was lost", r.number, r.tab.ID()))
 		}
 	case r.push:
@@ -183,9 +183,10 @@ func (w *world) judgePush(r *request, h *history) {
 			return
 		}
 	}
+	w.judgePoke(r, h)
 }
 
-// judgePull wants to see all that was committed before the pull came.
+// judgePull wants to see what was committed before the pull came.
 func (w *world) judgePull(r *request) {
 	var a struct {
 		Cookie json.RawMessage `json:"cookie"`
@@ -200,7 +201,7 @@ func (w *world) judgePull(r *request) {
 		return
 	}
 	if v.seq < r.since {
-		w.report(violated(Durable, "pull #%d is answered with version %d/%s (%d), older than commit %d before it",
+		w.report(violated(Durable, "pull #%d is answered with version %d/%s (%d), older than commit %d, which it must show",
 			r.number, v.number, v.epoch, v.seq, r.since))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/internal/replica"
@@ -21,6 +22,9 @@ type version struct {
 	seq    int // counts all commits, and what else changes a space
 	state  entries
 	lmids  map[protocol.ClientID]int64
+	prev   *version
+	at     time.Time // when it was committed
+	by     int       // the instance that was told of it, if one was
 	// dead are the groups of before the space was last deleted, and gone is what
 	// lmids was then; never changed.
 	dead map[protocol.ClientGroupID]bool
@@ -33,8 +37,9 @@ type history struct {
 	all    map[string]*version // by epoch and number
 	first  map[string]int      // when each key was first written
 	groups map[protocol.ClientGroupID]bool
-	// lossy: the store has lost commits, so clients may be told that their state is gone.
-	lossy  bool
+	// lost is when (seq) the store last lost commits: client groups that were made before
+	// may be told that their state is gone.
+	lost   int
 	resets int
 }
 
@@ -52,6 +57,7 @@ type oracle struct {
 	issued  map[protocol.ClientID][]issued
 	groupOf map[protocol.ClientID]protocol.ClientGroupID
 	owners  map[protocol.ClientGroupID]owner
+	made    map[protocol.ClientGroupID]int // seq
 	// taken are the clients whose id another group used when they were deleted.
 	taken   map[protocol.ClientID]bool
 	ops     map[string]*operation
@@ -79,6 +85,7 @@ func newOracle() *oracle {
 		issued:  map[protocol.ClientID][]issued{},
 		groupOf: map[protocol.ClientID]protocol.ClientGroupID{},
 		owners:  map[protocol.ClientGroupID]owner{},
+		made:    map[protocol.ClientGroupID]int{},
 		taken:   map[protocol.ClientID]bool{},
 		ops:     map[string]*operation{},
 	}
@@ -108,11 +115,16 @@ func (h *history) enter(v *version) {
 	h.all[versionKey(v.epoch, v.number)] = v
 }
 
+// bereft reports whether a group may have lost what the space had of it.
+func (o *oracle) bereft(id protocol.SpaceID, g protocol.ClientGroupID) bool {
+	return o.made[g] < o.space(id).lost
+}
+
 // wiped begins a space anew.
 func (o *oracle) wiped(id protocol.SpaceID) {
 	h := o.space(id)
 	o.seq++
-	h.lossy = true
+	h.lost = o.seq
 	clear(h.groups)
 	h.enter(&version{seq: o.seq, state: entries{}, lmids: map[protocol.ClientID]int64{}})
 }
@@ -120,7 +132,8 @@ func (o *oracle) wiped(id protocol.SpaceID) {
 // restored puts a space back to a version.
 func (o *oracle) restored(id protocol.SpaceID, v *version, groups map[protocol.ClientGroupID]bool) {
 	h := o.space(id)
-	h.lossy = true
+	o.seq++
+	h.lost = o.seq
 	h.groups = maps.Clone(groups)
 	h.head = v
 }
@@ -134,9 +147,10 @@ func (o *oracle) committed(id protocol.SpaceID, c engine.Commit) *Violation {
 	v := &version{
 		number: c.Next.Version, epoch: c.Next.Epoch, seq: o.seq,
 		state: maps.Clone(before.state), lmids: maps.Clone(before.lmids), dead: before.dead, gone: before.gone,
+		prev: before, at: time.Now(),
 	}
 	if c.Next.DeletedVersion > c.Prev.DeletedVersion {
-		h.lossy = true
+		h.lost = o.seq
 		v.dead, v.gone = maps.Clone(h.groups), before.lmids
 		v.lmids = map[protocol.ClientID]int64{}
 	}
@@ -376,7 +390,7 @@ func (o *oracle) view(space protocol.SpaceID, c *replica.Client) *Violation {
 		if o.groupOf[id] != c.Group() && !o.taken[id] {
 			return violated(Isolation, "client %s is told of %s of group %s", c.ID(), id, o.groupOf[id])
 		}
-		if n := c.LastMutationIDs()[id]; n > v.lmids[id] && !h.lossy {
+		if n := c.LastMutationIDs()[id]; n > v.lmids[id] && !o.bereft(space, c.Group()) {
 			return violated(Prefix, "client %s at %d/%s knows lastMutationID %d of %s, want %d",
 				c.ID(), v.number, v.epoch, n, id, v.lmids[id])
 		}

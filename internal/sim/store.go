@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -22,10 +23,11 @@ const (
 	unknownApplied
 	unknownNot
 	unknownLater
+	conflictApplied // it was applied and sent again, and so lost a race to itself
 )
 
 func (v verdict) String() string {
-	return [...]string{"ok", "fail", "conflict", "unknown+applied", "unknown", "unknown+later"}[v]
+	return [...]string{"ok", "fail", "conflict", "unknown+applied", "unknown", "unknown+later", "conflict+applied"}[v]
 }
 
 // call is a parked call of the store.
@@ -47,12 +49,12 @@ func (l *late) key() string {
 	return fmt.Sprintf("%s %d %s", l.space, l.commit.Next.Version, l.commit.Next.Nonce)
 }
 
-// store is the store as one instance sees it. Its reads of a snapshot's moment are
-// the memory store's own.
+// store is the store as one instance sees it.
 type store struct {
 	world    *world
 	instance int
 	dead     bool // guarded by world.mu
+	watches  map[protocol.SpaceID]*watch
 }
 
 var _ engine.Store = (*store)(nil)
@@ -62,8 +64,8 @@ var errDead = fmt.Errorf("%w: instance is dead", engine.ErrUnavailable)
 
 // park waits for the scheduler, or for the end of the call's time.
 func (s *store) park(ctx context.Context, commit *late, key string) (verdict, error) {
-	if n, ok := ctx.Value(runKey{}).(int); ok {
-		key = fmt.Sprintf("%s #%d", key, n)
+	if run := ctx.Value(runKey{}); run != nil {
+		key = fmt.Sprintf("%s #%v", key, run)
 	}
 	c := &call{
 		key: fmt.Sprintf("%d %s", s.instance, key), instance: s.instance,
@@ -96,15 +98,60 @@ func (s *store) park(ctx context.Context, commit *late, key string) (verdict, er
 func (s *store) Snapshot(
 	ctx context.Context, space protocol.SpaceID, docs engine.Documents,
 ) (engine.Snapshot, error) {
-	v, err := s.park(ctx, nil, fmt.Sprintf("%s read %t %q %q %q", space, docs.Head,
+	err := s.read(ctx, fmt.Sprintf("%s read %t %q %q %q", space, docs.Head,
 		sorted(docs.Groups), sorted(docs.Clients), sorted(docs.Keys)))
 	if err != nil {
 		return nil, err
 	}
-	if v != goOn {
-		return nil, engine.ErrUnavailable
+	snap, err := s.world.memory.Snapshot(ctx, space, docs)
+	return &snapshot{Snapshot: snap, store: s, space: space}, err
+}
+
+// read is whatever does not commit: it waits for the scheduler, and may fail.
+func (s *store) read(ctx context.Context, key string) error {
+	v, err := s.park(ctx, nil, key)
+	if err == nil && v != goOn {
+		err = engine.ErrUnavailable
 	}
-	return s.world.memory.Snapshot(ctx, space, docs)
+	return err
+}
+
+// snapshot reads more of its moment later, when others have committed.
+type snapshot struct {
+	engine.Snapshot
+	store *store
+	space protocol.SpaceID
+}
+
+func (s *snapshot) Entries(ctx context.Context, after int64) iter.Seq2[engine.Entry, error] {
+	key := fmt.Sprintf("%s entries of %d after %d", s.space, s.Head().Version, after)
+	return reading(ctx, s.store, key, s.Snapshot.Entries(ctx, after))
+}
+
+func (s *snapshot) Clients(
+	ctx context.Context, group protocol.ClientGroupID, after int64,
+) iter.Seq2[engine.Client, error] {
+	key := fmt.Sprintf("%s clients of %q of %d after %d", s.space, group, s.Head().Version, after)
+	return reading(ctx, s.store, key, s.Snapshot.Clients(ctx, group, after))
+}
+
+func (s *snapshot) Range(ctx context.Context, r engine.Range) ([]engine.Entry, error) {
+	if err := s.store.read(ctx, fmt.Sprintf("%s range %+v", s.space, r)); err != nil {
+		return nil, err
+	}
+	return s.Snapshot.Range(ctx, r)
+}
+
+// reading waits before the first of a sequence.
+func reading[T any](ctx context.Context, s *store, key string, all iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if err := s.read(ctx, key); err != nil {
+			var none T
+			yield(none, err)
+			return
+		}
+		all(yield)
+	}
 }
 
 // sorted is for names whose order means nothing, and may be that of a map.
@@ -120,7 +167,7 @@ func (s *store) Commit(
 		return engine.Head{}, fmt.Errorf("%w: %w", engine.ErrUnknownOutcome, err)
 	}
 	switch v {
-	case goOn, unknownApplied:
+	case goOn, unknownApplied, conflictApplied:
 	case fail:
 		return engine.Head{}, engine.ErrUnavailable
 	case conflict:
@@ -134,10 +181,16 @@ func (s *store) Commit(
 	s.world.mu.Lock()
 	defer s.world.mu.Unlock()
 	head, err := s.world.apply(ctx, space, c)
-	if v == unknownApplied && err == nil {
+	switch {
+	case err != nil:
+		return head, err
+	case v == unknownApplied:
 		return engine.Head{}, engine.ErrUnknownOutcome
+	case v == conflictApplied:
+		return engine.Head{}, engine.ErrConflict
 	}
-	return head, err
+	s.world.oracle.space(space).head.by = s.instance
+	return head, nil
 }
 
 // apply commits to the memory store and shows the oracle; called with mu held.
@@ -168,17 +221,9 @@ func (w *world) leave(l *late, s *store) {
 	}
 }
 
-func (s *store) Watch(ctx context.Context, space protocol.SpaceID, notify func(engine.Head)) error {
-	return s.world.memory.Watch(ctx, space, notify)
-}
-
 func (s *store) Purge(ctx context.Context, space protocol.SpaceID) (int, error) {
-	v, err := s.park(ctx, nil, string(space)+" purge")
-	if err != nil {
+	if err := s.read(ctx, string(space)+" purge"); err != nil {
 		return 0, err
-	}
-	if v != goOn {
-		return 0, engine.ErrUnavailable
 	}
 	return s.world.memory.Purge(ctx, space)
 }
@@ -186,12 +231,8 @@ func (s *store) Purge(ctx context.Context, space protocol.SpaceID) (int, error) 
 func (s *store) Expired(
 	ctx context.Context, space protocol.SpaceID, before time.Time, limit int,
 ) (engine.Expired, error) {
-	v, err := s.park(ctx, nil, string(space)+" expired")
-	if err != nil {
+	if err := s.read(ctx, string(space)+" expired"); err != nil {
 		return engine.Expired{}, err
-	}
-	if v != goOn {
-		return engine.Expired{}, engine.ErrUnavailable
 	}
 	return s.world.memory.Expired(ctx, space, before, limit)
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,6 +31,7 @@ func (w *world) troubles() []action {
 		{2, Tabs, w.hasTabs, w.tabsComeAndGo},
 		{2, Operator, serving, w.operator},
 		{2, Collect, serving, w.collect},
+		{3, Unwatched, func() bool { return len(w.watches()) > 0 }, w.unwatch},
 		{1, Wipe, func() bool { return serving() && w.one(10) }, w.wipe},
 		{1, Restore, func() bool { return serving() && w.one(2) }, w.restore},
 	}
@@ -196,6 +198,8 @@ func (w *world) judgeWrite(o written) {
 	w.note("  operator's %s: %v", o.token, o.err)
 	op := w.oracle.ops[o.token]
 	switch {
+	case errors.Is(o.err, errTorn):
+		w.report(violated(Prefix, "operation %s has seen two halves of a race", o.token))
 	case o.err == nil && !op.applied:
 		w.report(violated(Durable, "operation %s is acknowledged, but not applied", o.token))
 	case o.err == nil || unclear(o.err):
@@ -206,8 +210,25 @@ func (w *world) judgeWrite(o written) {
 	}
 }
 
+// errTorn is what an operator's function that sees a state which never was fails with.
+var errTorn = errors.New("two keys differ, which they never do")
+
 // operate is what operators write.
 func operate(tx mutate.WriteTransaction, token string, a args) error {
+	one, _, err := tx.Get("pair/1")
+	if err != nil {
+		return err
+	}
+	other, _, err := tx.Get("pair/2")
+	if err != nil {
+		return err
+	}
+	if string(one) != string(other) {
+		return errTorn
+	}
+	if err := errors.Join(tx.Set("pair/1", token), tx.Set("pair/2", token)); err != nil {
+		return err
+	}
 	if err := appendToken(tx, token, a); err != nil {
 		return err
 	}
@@ -219,7 +240,7 @@ func operate(tx mutate.WriteTransaction, token string, a args) error {
 
 // unclear reports whether an operation with this error may have been applied.
 func unclear(err error) bool {
-	return is(err, engine.ErrUnknownOutcome, engine.ErrClosed, context.Canceled, context.DeadlineExceeded)
+	return is(err, engine.ErrUnknownOutcome, context.Canceled, context.DeadlineExceeded)
 }
 
 // wipe makes the store forget everything: all instances are new, and what was on its

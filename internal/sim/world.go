@@ -18,6 +18,7 @@ import (
 	"github.com/replifire/replifire/internal/replica"
 	"github.com/replifire/replifire/memory"
 	"github.com/replifire/replifire/mutate"
+	"github.com/replifire/replifire/poke"
 	"github.com/replifire/replifire/protocol"
 )
 
@@ -45,6 +46,7 @@ type world struct {
 	actions []action  // all that there are
 	now     []*action // those that can happen now
 
+	listeners   []*listener
 	network     []*request // on their way
 	handled     []*request // being handled, and some that were
 	open        int        // how many are being handled
@@ -74,6 +76,10 @@ type instance struct {
 	number int
 	store  *store
 	engine *engine.Engine
+	hub    *poke.Hub
+	// shown are the versions that this instance has told of, as an acknowledgement of
+	// what it has committed or as a poke.
+	shown map[protocol.SpaceID]int64
 }
 
 // tab is a client with what surrounds it.
@@ -130,6 +136,7 @@ func newWorld(config Config) *world {
 		MaxTailBytes:      pick(chance, []int{1, 1200, 4 << 20}),
 		MaxKnownBytes:     pick(chance, []int{1, 600, 4 << 20}),
 		ExpectAfter:       pick(chance, []int{-1, 1, engine.DefaultExpectAfter}),
+		PullMaxAge:        pick(chance, []time.Duration{0, 0, time.Second}),
 	}
 	for i := range 1 + chance.IntN(2) {
 		w.spaces = append(w.spaces, protocol.SpaceID(fmt.Sprintf("s%d", i+1)))
@@ -173,12 +180,17 @@ func (w *world) begin() {
 // start adds an instance, with random numbers of its own.
 func (w *world) start() {
 	w.born++
-	s := &store{world: w, instance: w.born}
+	i := &instance{
+		number: w.born,
+		store:  &store{world: w, instance: w.born, watches: map[protocol.SpaceID]*watch{}},
+		shown:  map[protocol.SpaceID]int64{},
+	}
 	options := w.options
 	options.Rand = source{seeded(w.config.Seed, w.born)}
-	w.instances = append(w.instances, &instance{
-		number: w.born, store: s, engine: engine.New(s, w.mutators, options),
-	})
+	options.OnCommit = func(id protocol.SpaceID, h engine.Head) { i.hub.Notify(id, h.Version) }
+	i.engine = engine.New(i.store, w.mutators, options)
+	i.hub = newHub(i.engine)
+	w.instances = append(w.instances, i)
 	w.note("instance %d", w.born)
 }
 
@@ -208,7 +220,7 @@ func (w *world) newClient() protocol.ClientID {
 func (w *world) newGroup(space protocol.SpaceID, user string) protocol.ClientGroupID {
 	w.groups++
 	g := protocol.ClientGroupID(fmt.Sprintf("g%d", w.groups))
-	w.oracle.owners[g] = owner{user, space}
+	w.oracle.owners[g], w.oracle.made[g] = owner{user, space}, w.oracle.seq
 	return g
 }
 
@@ -243,6 +255,11 @@ func (w *world) reopen(t *tab) {
 // settle waits until nothing goes on by itself, and takes in what has been finished.
 func (w *world) settle() {
 	w.wait()
+	for _, l := range w.listeners {
+		if w.one(2) { // the others are slow readers
+			w.hear(l)
+		}
+	}
 	slices.SortStableFunc(w.parked, func(a, b *call) int { return cmp.Compare(a.key, b.key) })
 	slices.SortStableFunc(w.late, func(a, b *late) int { return cmp.Compare(a.key(), b.key()) })
 	slices.SortFunc(w.finished, func(a, b *request) int { return cmp.Compare(a.number, b.number) })
@@ -339,9 +356,11 @@ func (w *world) kill(i *instance, maybeApplied bool) {
 	for _, c := range own {
 		c.verdict <- fail
 	}
+	w.hangUp(i)
 	gone, cancel := context.WithCancel(w.ctx)
 	cancel()
 	w.mu.Unlock()
 	defer w.mu.Lock()
+	i.hub.Close()
 	_ = i.engine.Close(gone) // says that it was in a hurry
 }
