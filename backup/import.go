@@ -282,21 +282,15 @@ func (i *importing) newGroups(ctx context.Context) ([]engine.ClientGroup, error)
 	}), nil
 }
 
-// begun is the head that hides everything.
+// begun is the head that hides everything. From here on clients may be set back, but
+// for those of a space that only entries are imported into; so the space counts as
+// restored already, for the case that the import is given up in the middle. All groups
+// there are, and those that come in, must be older than that, whatever the clocks say.
 func (i *importing) begun() engine.Head {
 	next := i.successor()
 	next.Epoch = rand.Text()
 	next.Base, next.Floor = next.Version, next.Version
 	next.Importing, next.Imported = i.result.SHA256, 0
-	return next
-}
-
-// ended is the head that shows the backup. Clients have lost what they have seen
-// since then, but for those of a space that only its entries were imported into. All
-// groups there are must be older than the restore, whatever the clocks say.
-func (i *importing) ended() engine.Head {
-	next := i.successor()
-	next.Importing, next.Imported = "", 0
 	if i.result.EntriesOnly {
 		return next
 	}
@@ -304,6 +298,13 @@ func (i *importing) ended() engine.Head {
 		next.UpdatedAt = after(i.newest)
 	}
 	next.RestoredAt = next.UpdatedAt
+	return next
+}
+
+// ended is the head that shows the backup.
+func (i *importing) ended() engine.Head {
+	next := i.successor()
+	next.Importing, next.Imported = "", 0
 	return next
 }
 
