@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,8 +116,37 @@ func TestLargeCommitsAreSplit(t *testing.T) {
 		commit(t, store, "s", storetest.Put(strconv.Itoa(i), large))
 	}
 	done := mustImport(t, store, export(t.Context(), t, store, "s"), backup.Options{Replace: true})
-	if done.Head.Version != 8+1+3+1 {
-		t.Errorf("version %d, want 8 and one to begin, 3 with 3 entries each at the most, and one to end", done.Head.Version)
+	if done.Head.Version != 8+1+8+1 {
+		t.Errorf("version %d, want 8 and one to begin, one for each entry, and one to end", done.Head.Version)
+	}
+}
+
+// TestValuesThatGrow in a commit: numbers take more there than in the file, and a
+// commit that is too large would be so each time the import is run again.
+func TestValuesThatGrow(t *testing.T) {
+	t.Parallel()
+	array := func(element string, n int) string {
+		return "[" + element + strings.Repeat(","+element, n-1) + "]"
+	}
+	const most = 124_000 // that are stored as numbers
+	for name, values := range map[string][]string{
+		"numbers twice as large":     slices.Repeat([]string{array("1", 50_000)}, 22),
+		"numbers 4.3 times as large": slices.Repeat([]string{array("-1", most)}, 3),
+		"as large as a commit gets":  {array("-1", most), array("-1", 50_000), array("-1", most)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			source, want := memory.New(), map[string]string{}
+			for i, value := range values {
+				key := fmt.Sprintf("%02d", i)
+				want[key] = value
+				commit(t, source, "s", storetest.Put(key, value))
+			}
+			store := openFirestore(t)
+			mustImport(t, store, export(t.Context(), t, source, "s"), backup.Options{})
+			got, _ := contents(t, store, "s")
+			sameValues(t, got, want)
+		})
 	}
 }
 
