@@ -24,6 +24,8 @@ const (
 	pageBytes = 512 << 10
 	// recordBytes is about what a document weighs beside its key and value.
 	recordBytes = 300
+	// patience is for how long an import tries to begin in a space that others write to.
+	patience = 30 * time.Second
 )
 
 // Options of an Import. The zero value is good.
@@ -39,6 +41,8 @@ type Result struct {
 	Summary
 	// Head is the space's when it was over.
 	Head engine.Head
+	// Begun: what the space held is hidden, or may be, also when the import failed.
+	Begun bool
 	// Resumed: it went on where an earlier one was broken off.
 	Resumed bool
 	// EntriesOnly: the backup is of another space, so its groups and clients, which
@@ -93,6 +97,9 @@ func Import(
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return Result{}, err
 	}
+	if err := i.begin(ctx); err != nil {
+		return i.result, err
+	}
 	err = i.run(ctx, newReader(file))
 	i.result.Head = i.head
 	return i.result, err
@@ -120,19 +127,8 @@ type page struct {
 
 func (p *page) len() int { return len(p.groups) + len(p.clients) + len(p.entries) }
 
-// check finds reasons not to begin.
+// check finds reasons in the backup not to begin.
 func (i *importing) check(ctx context.Context, groups []groupLine) error {
-	snap, err := i.read(ctx, engine.Documents{})
-	if err != nil {
-		return err
-	}
-	i.head = snap.Head()
-	i.result.Resumed = i.head.Importing == i.result.SHA256
-	if !i.result.Resumed && !i.opts.Replace {
-		if err := isEmpty(ctx, snap); err != nil {
-			return err
-		}
-	}
 	if i.result.EntriesOnly {
 		return nil
 	}
@@ -142,6 +138,38 @@ func (i *importing) check(ctx context.Context, groups []groupLine) error {
 		}
 	}
 	return nil
+}
+
+// begin hides what the space holds, unless an earlier import has. Others may write to
+// the space all the time, so it takes a moment in which none of them is faster: one
+// look, one commit, and no pause before the next try.
+func (i *importing) begin(ctx context.Context) error {
+	for until := time.Now().Add(patience); ; {
+		if err := i.look(ctx); err != nil || i.result.Resumed {
+			return err
+		}
+		err := i.commit(ctx, engine.Commit{Prev: i.head, Next: i.begun()})
+		if errors.Is(err, engine.ErrConflict) && time.Now().Before(until) {
+			continue
+		}
+		i.result.Begun = err == nil || errors.Is(err, engine.ErrUnknownOutcome)
+		return err
+	}
+}
+
+// look reads the head, and finds reasons in the space not to begin.
+func (i *importing) look(ctx context.Context) error {
+	snap, err := i.read(ctx, engine.Documents{})
+	if err != nil {
+		return err
+	}
+	i.head = snap.Head()
+	i.result.Resumed = i.head.Importing == i.result.SHA256
+	i.result.Begun = i.result.Resumed
+	if i.result.Resumed || i.opts.Replace {
+		return nil
+	}
+	return isEmpty(ctx, snap)
 }
 
 // isEmpty fails with ErrNotEmpty if there is anything in the space to be seen.
@@ -181,12 +209,8 @@ func (i *importing) checkGroups(ctx context.Context, groups []groupLine) error {
 	return nil
 }
 
+// run brings in what is not stored yet, and shows it.
 func (i *importing) run(ctx context.Context, lines *reader) error {
-	if !i.result.Resumed {
-		if err := i.commit(ctx, engine.Commit{Prev: i.head, Next: i.begun()}); err != nil {
-			return err
-		}
-	}
 	for {
 		rec, err := lines.next()
 		if errors.Is(err, io.EOF) {

@@ -345,6 +345,41 @@ func TestOthersCommitMeanwhile(t *testing.T) {
 	sameValues(t, entries, map[string]string{"other": `1`})
 }
 
+// TestOthersCommitBefore: an import begins in a space in use, where others may be faster
+// a few times, but does not replace what they have written if it was not told to.
+func TestOthersCommitBefore(t *testing.T) {
+	t.Parallel()
+	source := memory.New()
+	file, _ := filled(t, source)
+	store := &busy{Store: source.Clone(), t: t, left: 5}
+	done := mustImport(t, store, file, backup.Options{Replace: true})
+	if done.Head.Version != 2+5+5 || store.left > 0 {
+		t.Errorf("version %d, %d commits of others left", done.Head.Version, store.left)
+	}
+	sameAsBackup(t, store, file)
+
+	store = &busy{Store: memory.New(), t: t, left: 1}
+	done, err := backup.Import(t.Context(), store, "s", bytes.NewReader(file), backup.Options{})
+	if !errors.Is(err, backup.ErrNotEmpty) || done.Begun {
+		t.Errorf("got %v, begun %t, want %v", err, done.Begun, backup.ErrNotEmpty)
+	}
+}
+
+// busy has somebody else commit just before each of the first tries to commit.
+type busy struct {
+	*memory.Store
+	t    *testing.T
+	left int
+}
+
+func (b *busy) Commit(ctx context.Context, id protocol.SpaceID, c engine.Commit) (engine.Head, error) {
+	if b.left > 0 {
+		b.left--
+		commit(b.t, b.Store, id, storetest.Put("x", `1`))
+	}
+	return b.Store.Commit(ctx, id, c)
+}
+
 // TestFileChangesWhileItIsRead: what is verified is what is imported.
 func TestFileChangesWhileItIsRead(t *testing.T) {
 	t.Parallel()
