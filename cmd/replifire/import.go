@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/replifire/replifire/backup"
+	"github.com/replifire/replifire/engine"
 )
 
 // importCommand puts a backup into a space.
@@ -46,7 +47,7 @@ func (c *importCommand) Run(p *program) error {
 		Replace: c.Replace, Progress: newProgress(p, "imported").tell,
 	})
 	if err != nil {
-		return c.explain(err)
+		return c.explain(done, err)
 	}
 	if err := c.print(p, done); err != nil {
 		return err
@@ -58,16 +59,23 @@ func (c *importCommand) Run(p *program) error {
 	return nil
 }
 
-func (c *importCommand) explain(err error) error {
+// explain says what became of the space, and what to do.
+func (c *importCommand) explain(done backup.Result, err error) error {
 	switch {
-	case errors.Is(err, backup.ErrInvalid), errors.Is(err, backup.ErrForeignGroup):
-		return fmt.Errorf("nothing was imported: %w", err)
 	case errors.Is(err, backup.ErrNotEmpty):
 		return fmt.Errorf("nothing was imported: %w: --replace replaces what it holds", err)
+	case !done.Begun && errors.Is(err, engine.ErrConflict):
+		return fmt.Errorf("nothing was imported, since others write to space %q all the time:"+
+			" run it again when they do less, or stop the service meanwhile: %w", c.Space, err)
+	case !done.Begun:
+		return fmt.Errorf("nothing was imported: %w", err)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("import of space %q was interrupted: run it again, it goes on", c.Space)
+	case errors.Is(err, engine.ErrImpossible):
+		return fmt.Errorf("import of space %q was broken off, and nobody sees the space:"+
+			" replifire reset %s --yes gives it up: %w", c.Space, c.Space, err)
 	default:
-		return fmt.Errorf("import of space %q was broken off, run it again, it goes on: %w", c.Space, err)
+		return fmt.Errorf("import of space %q was broken off, run it again with the same file, it goes on: %w", c.Space, err)
 	}
 }
 

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/replifire/replifire/backup"
 	"github.com/replifire/replifire/engine"
 )
 
@@ -95,5 +98,37 @@ func TestImportFromStandardInput(t *testing.T) {
 	code, stdout, _ = execute(t.Context(), d.environment(), "fsck", "s")
 	if code != 0 || !strings.Contains(stdout, "2 entries") || strings.Contains(stdout, "not finished") {
 		t.Errorf("afterwards fsck exits with %d, prints %q", code, stdout)
+	}
+}
+
+// TestImportThatFails says what became of the space, and what to do.
+func TestImportThatFails(t *testing.T) {
+	t.Parallel()
+	begun := backup.Result{Begun: true}
+	for name, test := range map[string]struct {
+		done backup.Result
+		err  error
+		want string // in it
+		not  string // not in it
+	}{
+		"not empty":              {err: backup.ErrNotEmpty, want: "nothing was imported: space is not empty: --replace"},
+		"down before it begins":  {err: engine.ErrUnavailable, want: "nothing was imported: store", not: "goes on"},
+		"ended before it begins": {err: context.Canceled, want: "nothing was imported: ", not: "goes on"},
+		"others are faster":      {err: engine.ErrConflict, want: `others write to space "s" all the time`, not: "goes on"},
+		"ended":                  {done: begun, err: context.Canceled, want: "interrupted: run it again, it goes on"},
+		"down":                   {done: begun, err: engine.ErrUnavailable, want: "with the same file, it goes on"},
+		"impossible":             {done: begun, err: engine.ErrImpossible, want: "replifire reset s --yes", not: "goes on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &importCommand{spaceCommand: spaceCommand{Space: "s"}}
+			got := c.explain(test.done, test.err)
+			if !errors.Is(got, test.err) && !errors.Is(test.err, context.Canceled) {
+				t.Errorf("got %v, which is no %v", got, test.err)
+			}
+			if text := got.Error(); !strings.Contains(text, test.want) || test.not != "" && strings.Contains(text, test.not) {
+				t.Errorf("got %q, want %q in it, and not %q", text, test.want, test.not)
+			}
+		})
 	}
 }
