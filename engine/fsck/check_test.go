@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -335,6 +336,22 @@ func TestCheckOfAMovingSpace(t *testing.T) {
 	s.moves = true
 	delete(s.groups, "g")
 	found(t, s, one(fsck.ClientGroup))
+}
+
+// TestCheckBesideAPurge: documents that nobody needs any more may be deleted while a
+// check is under way, which leaves the head as it is.
+func TestCheckBesideAPurge(t *testing.T) {
+	t.Parallel()
+	s := healthy()
+	s.head.Floor, s.head.DeletedVersion, s.head.DeletedAt = 5, 2, time.Now()
+	delete(s.entryByID, "below base")
+	delete(s.entryByID, "gone")
+	delete(s.client, "d")
+	delete(s.client, "x")
+	report, err := fsck.Check(t.Context(), s, "s")
+	if err != nil || !report.OK() {
+		t.Errorf("error %v, %v", err, report)
+	}
 }
 
 func TestCheckFails(t *testing.T) {

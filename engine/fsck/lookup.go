@@ -11,17 +11,14 @@ import (
 
 // byID reads every document by its id, as pushes do: an entry that is stored
 // under another document id than its key's is seen by pulls and not by mutators.
-// What a reset has hidden is left out: a purge may have deleted it by now.
+// What nobody needs any more is left out: a purge may have deleted it by now.
 func (c *checker) byID(ctx context.Context) error {
-	visible := slices.DeleteFunc(slices.Sorted(maps.Keys(c.entries)), func(key string) bool {
-		return c.entries[key].version <= c.report.Head.Base
-	})
-	for keys := range slices.Chunk(visible, lookupIDs) {
+	for keys := range slices.Chunk(c.keptKeys(), lookupIDs) {
 		if err := c.lookup(ctx, engine.Documents{Keys: keys}); err != nil {
 			return err
 		}
 	}
-	for ids := range slices.Chunk(slices.Sorted(maps.Keys(c.clients)), lookupIDs) {
+	for ids := range slices.Chunk(c.keptClients(), lookupIDs) {
 		if err := c.lookup(ctx, engine.Documents{Clients: ids}); err != nil {
 			return err
 		}
@@ -33,6 +30,22 @@ func (c *checker) byID(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// keptKeys are those of entries that no purge deletes.
+func (c *checker) keptKeys() []string {
+	head := c.report.Head
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.entries)), func(key string) bool {
+		e := c.entries[key]
+		return e.version <= head.Base || e.deleted && e.version <= head.Floor
+	})
+}
+
+// keptClients are those that no purge deletes.
+func (c *checker) keptClients() []protocol.ClientID {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.clients)), func(id protocol.ClientID) bool {
+		return c.clients[id].version <= c.report.Head.DeletedVersion
+	})
 }
 
 func (c *checker) lookup(ctx context.Context, docs engine.Documents) error {
