@@ -3,6 +3,7 @@ package firestore_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -277,6 +278,41 @@ func TestWorkOfAWarmPull(t *testing.T) {
 		raw = resp.Cookie
 		if got := f.counter.Counts().Read; got != want {
 			t.Errorf("got %d documents read, want %d", got, want)
+		}
+	}
+}
+
+// TestWorkOfACollection that finds nothing to do: young tombstones are not read each
+// time, however many there are.
+func TestWorkOfACollection(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	e := instance(t, f)
+	of := func(from, to int, change func(string) storetest.Change) storetest.Change {
+		return func(c *engine.Commit) {
+			for i := from; i < to; i++ {
+				change(strconv.Itoa(i))(c)
+			}
+		}
+	}
+	put := func(key string) storetest.Change { return storetest.Put(key, `1`) }
+	head := engine.Head{}
+	for _, change := range []storetest.Change{
+		of(0, 300, put), of(0, 9, storetest.Del), storetest.Floor(2), of(9, 300, storetest.Del),
+	} {
+		var err error
+		if head, err = f.Commit(t.Context(), "s", storetest.Step(head, change)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []struct{ deleted, read int }{
+		{9, 1 + (1 + 250) + 1}, // the head; the oldest and a page; the oldest that is left
+		{0, 1 + 1},
+	} {
+		f.counter.Reset()
+		got, err := e.Collect(t.Context(), "s", time.Unix(0, 0))
+		if err != nil || got.Deleted != want.deleted || f.counter.Counts().Read != want.read {
+			t.Errorf("got %+v, error %v, %+v, want %+v", got, err, f.counter.Counts(), want)
 		}
 	}
 }
