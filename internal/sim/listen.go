@@ -194,25 +194,62 @@ func (w *world) due(i *instance, space protocol.SpaceID) int {
 	return 0
 }
 
-// catchUp gives the hubs the time to find out that a watch is silent, also beside
-// commits; then every listener must know the newest version.
+// findOut is how long hubs take at the most to find out that a watch is silent.
+const findOut = 2*poke.DefaultPollInterval + poke.DefaultPollTimeout + poke.DefaultMaxBackoff
+
+// catchUp gives the hubs the time to find out that a watch is silent. Then every listener
+// must know the newest version.
 func (w *world) catchUp() {
-	const step = 10 * time.Second
-	const enough = 2*poke.DefaultPollInterval + poke.DefaultPollTimeout + poke.DefaultMaxBackoff
-	busy := len(w.tabs) > 0 && w.one(4)
-	for waited := time.Duration(0); waited < enough && len(w.listeners) > 0; waited += step {
-		if busy {
-			t := pick(w.chance, w.tabs)
-			w.mutate(t)
-			w.sync(t)
-		}
-		w.sleep(step)
-		w.drain()
+	if len(w.listeners) == 0 {
+		return
 	}
+	if len(w.tabs) > 0 && w.one(6) {
+		w.catchUpBusy()
+	}
+	w.pass(func() {})
 	for _, l := range w.listeners {
 		if w.hear(l); l.told != w.oracle.space(l.space).head.number {
 			w.report(violated(Poke, "listener to %s at instance %d knows version %d in the end, not %d",
 				l.space, l.instance.number, l.told, w.oracle.space(l.space).head.number))
 		}
 	}
+}
+
+// catchUpBusy has clients push all the time to any instance, so that listeners hear of
+// something even where the watch is silent. It must be found out nevertheless.
+func (w *world) catchUpBusy() {
+	write := func() {
+		t := pick(w.chance, w.tabs)
+		w.mutate(t)
+		w.sync(t)
+	}
+	before := w.heads()
+	w.pass(write)
+	after := w.heads()
+	w.pass(write)
+	for _, l := range w.listeners {
+		own := l.instance.store.watches[l.space]
+		if own != nil && own.silent && after[l.space] > before[l.space] {
+			w.report(violated(Poke, "instance %d still trusts a watch of %s that has missed version %d",
+				l.instance.number, l.space, after[l.space]))
+		}
+	}
+}
+
+// pass lets the time to find out pass, in which something is done now and then.
+func (w *world) pass(do func()) {
+	const step = 10 * time.Second
+	for passed := time.Duration(0); passed < findOut && w.result.Violation == nil; passed += step {
+		do()
+		w.sleep(step)
+		w.drain()
+	}
+}
+
+func (w *world) heads() map[protocol.SpaceID]int64 {
+	heads := map[protocol.SpaceID]int64{}
+	for _, space := range w.spaces {
+		heads[space] = w.oracle.space(space).head.number
+	}
+	return heads
 }
