@@ -26,6 +26,7 @@ func (j *Judge) checkCookie(t *tab, e Event, next protocol.Cookie, changes int) 
 
 func (j *Judge) checkIDs(t *tab, e Event, changes map[protocol.ClientID]int64) {
 	for id, n := range changes {
+		j.checkGroup(t, e, id)
 		if n < t.lmids[id] {
 			j.violated(LMIDMonotone, t, e, "client %s: %d after %d", id, n, t.lmids[id])
 		}
@@ -35,6 +36,22 @@ func (j *Judge) checkIDs(t *tab, e Event, changes map[protocol.ClientID]int64) {
 		}
 		if n > int64(sent) {
 			j.violated(LMIDMonotone, t, e, "client %s: %d is confirmed, %d were sent", id, n, sent)
+		}
+	}
+}
+
+// checkGroup: a client group is told of its own clients only.
+func (j *Judge) checkGroup(t *tab, e Event, id protocol.ClientID) {
+	if other := j.tabs[id]; other != nil && other.group != t.group {
+		j.violated(Isolation, t, e, "group %s is told of client %s, which is of group %s", t.group, id, other.group)
+	}
+}
+
+// checkSpace: a client is shown no keys of another space's clients.
+func (j *Judge) checkSpace(t *tab, e Event, changed []string) {
+	for _, key := range changed {
+		if other := j.tabs[owner(key)]; other != nil && other.space != t.space {
+			j.violated(Isolation, t, e, "key %s of space %s is shown in space %s", key, other.space, t.space)
 		}
 	}
 }
@@ -108,6 +125,7 @@ func contentOf(value string) string {
 // checkRejections: a mutation that must work is not refused.
 func (j *Judge) checkRejections(t *tab, e Event, a answer) {
 	for id, list := range a.Rejections {
+		j.checkGroup(t, e, id)
 		m := t.models[id]
 		if m == nil {
 			continue

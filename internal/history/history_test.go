@@ -16,9 +16,16 @@ import (
 	"github.com/replifire/replifire/internal/replica"
 )
 
-// good is a history of two clients of a group and one of another, with a lost reply, a
-// refused mutation and a register. The planted bugs are changes of it.
+// good is a history of a client in one space and of two of different groups in another, with
+// a lost reply, a refused mutation and a register. The planted bugs are changes of it.
 const good = `
+{"at":0,"type":"invoke","op":"push","space":"z","group":"k","client":"r-c3","last":1,"mutations":[
+  {"id":1,"name":"createMessage","args":{"id":"r-c3-a","from":"x","content":"far","order":1}}]}
+{"at":0,"type":"ok","op":"push","space":"z","group":"k","client":"r-c3","last":1}
+{"at":0,"type":"invoke","op":"pull","space":"z","group":"k","client":"r-c3"}
+{"at":0,"type":"ok","op":"pull","space":"z","group":"k","client":"r-c3","outcome":"applied","answer":
+  {"cookie":{"order":1,"version":1,"epoch":"e"},"lastMutationIDChanges":{"r-c3":1},"patch":[{"op":"clear"},
+   {"op":"put","key":"message/r-c3-a","value":{"from":"x","content":"far","order":1}}]}}
 {"at":1,"type":"invoke","op":"push","space":"s","group":"g","client":"r-c1","last":3,"mutations":[
   {"id":1,"name":"createMessage","args":{"id":"r-c1-a","from":"x","content":"one","order":1}},
   {"id":2,"name":"updateMessage","args":{"id":"r-c1-a","content":"two"}},
@@ -145,6 +152,17 @@ func TestPlantedBugs(t *testing.T) {
 		},
 		"lost what was acknowledged": {
 			`"lastMutationIDChanges":{"r-c2":1}`, `"lastMutationIDChanges":{}`, history.Durable,
+		},
+		"another group's mutation id": {
+			`"lastMutationIDChanges":{"r-c2":1}`, `"lastMutationIDChanges":{"r-c2":1,"r-c1":6}`, history.Isolation,
+		},
+		"another group's rejection": {
+			`"lastMutationIDChanges":{"r-c2":1}`,
+			`"lastMutationIDChanges":{"r-c2":1},"rejections":{"r-c1":[{"id":4}]}`, history.Isolation,
+		},
+		"another space's entry": {
+			`"patch":[{"op":"del","key":"message/r-c1-a"},`, `"patch":[{"op":"del","key":"message/r-c1-a"},
+   {"op":"put","key":"message/r-c3-a","value":{"from":"x","content":"far","order":1}},`, history.Isolation,
 		},
 		"not converged": {last, strings.ReplaceAll(last, "4", "5"), history.Converge},
 		"state is lost": {

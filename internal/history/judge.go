@@ -29,6 +29,9 @@ const (
 	Causal Invariant = "I8 Causal"
 	// Durable: what was answered 200 is in every pull that begins afterwards.
 	Durable Invariant = "I9 Durable"
+	// Isolation: nothing of a space is shown in another, nor is a group told of another's
+	// clients.
+	Isolation Invariant = "I10 Isolation"
 	// Converge: in the end everything is confirmed, and all clients see the same.
 	Converge Invariant = "I12 Converge"
 	// Healthy: no client is told that its state is lost: nothing was wiped or restored.
@@ -184,6 +187,7 @@ func (j *Judge) pulled(t *tab, e Event) {
 	t.cookie = cookie
 	maps.Copy(t.lmids, a.Changes)
 	changed := t.apply(a.Patch)
+	j.checkSpace(t, e, changed)
 	j.checkDurable(t, e)
 	j.checkOwn(t, e, changed, false)
 	j.checkRejections(t, e, a)
