@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -26,7 +27,8 @@ type Trouble struct {
 	Stall bool
 	// Slow passes some 10 KiB a second, in each direction.
 	Slow bool
-	// CutAfter resets a connection once so many bytes have come back over it; 0: never.
+	// CutAfter resets a connection once so many bytes have come back over it since the trouble
+	// began, and lets no more through; 0: never.
 	CutAfter int64
 	// Refuse resets new connections.
 	Refuse bool
@@ -172,10 +174,10 @@ func (p *Proxy) dial() *net.TCPConn {
 // breaks, both ends are reset.
 func (p *Proxy) pass(to, from *net.TCPConn, back bool) {
 	buffer := make([]byte, chunk)
-	passed := int64(0)
+	var sum passed
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 && !p.write(to, buffer[:n], back, &passed) {
+		if n > 0 && !p.write(to, buffer[:n], back, &sum) {
 			reset(to)
 			reset(from)
 			return
@@ -192,9 +194,26 @@ func (p *Proxy) pass(to, from *net.TCPConn, back bool) {
 	}
 }
 
+// passed is how many bytes one direction has passed on since the trouble of the moment began.
+type passed struct {
+	changed <-chan struct{} // that trouble's
+	bytes   int64
+}
+
+// left is how many bytes more a trouble lets through.
+func (s *passed) left(t Trouble, changed <-chan struct{}) int64 {
+	if s.changed != changed {
+		*s = passed{changed: changed}
+	}
+	if t.CutAfter == 0 {
+		return math.MaxInt64
+	}
+	return t.CutAfter - s.bytes
+}
+
 // write passes bytes on as the trouble of the moment has it; false: the connection is
 // to break.
-func (p *Proxy) write(to *net.TCPConn, data []byte, back bool, passed *int64) bool {
+func (p *Proxy) write(to *net.TCPConn, data []byte, back bool, sum *passed) bool {
 	for len(data) > 0 {
 		t, changed := p.now()
 		if t.Stall {
@@ -203,10 +222,12 @@ func (p *Proxy) write(to *net.TCPConn, data []byte, back bool, passed *int64) bo
 			}
 			continue
 		}
-		piece := data
-		pause := t.Latency
+		if !back {
+			t.CutAfter = 0
+		}
+		piece, pause := data[:min(int64(len(data)), sum.left(t, changed))], t.Latency
 		if t.Slow {
-			piece, pause = data[:min(len(data), slowChunk)], slowPause
+			piece, pause = piece[:min(len(piece), slowChunk)], slowPause
 		}
 		if pause > 0 && !p.pause(pause) {
 			return false
@@ -215,8 +236,8 @@ func (p *Proxy) write(to *net.TCPConn, data []byte, back bool, passed *int64) bo
 			return false
 		}
 		data = data[len(piece):]
-		*passed += int64(len(piece))
-		if back && t.CutAfter > 0 && *passed >= t.CutAfter {
+		sum.bytes += int64(len(piece))
+		if sum.left(t, changed) == 0 {
 			return false
 		}
 	}

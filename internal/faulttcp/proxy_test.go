@@ -154,7 +154,7 @@ func TestBreaks(t *testing.T) {
 	tests := map[string]func(p *faulttcp.Proxy){
 		"reset": (*faulttcp.Proxy).Reset,
 		"cut in the middle": func(p *faulttcp.Proxy) {
-			p.SetTrouble(faulttcp.Trouble{Slow: true, CutAfter: 8 + 64})
+			p.SetTrouble(faulttcp.Trouble{CutAfter: 64})
 		},
 		"close": (*faulttcp.Proxy).Close,
 	}
@@ -169,6 +169,24 @@ func TestBreaks(t *testing.T) {
 				t.Errorf("it says %d bytes, %v, want a connection that breaks", len(got), err)
 			}
 		})
+	}
+}
+
+// TestCut: however fast an answer comes, no more of it gets through, and what came before the
+// trouble does not count.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	p := listen(t, echo(t, "a:"))
+	c := dial(t, p.Addr())
+	if _, err := c.say(strings.Repeat("x", 1000)); err != nil {
+		t.Fatal(err)
+	}
+	p.SetTrouble(faulttcp.Trouble{CutAfter: 100})
+	c.check(t, "a:hello")
+	c.check(t, "a:hello") // which a connection that is cut already would not answer
+	got, err := c.say(strings.Repeat("x", 4000))
+	if most := 100 - 2*len("a:hello\n"); err == nil || errors.Is(err, io.EOF) || len(got) > most {
+		t.Errorf("it says %d bytes, %v, want %d at most and a connection that breaks", len(got), err, most)
 	}
 }
 
