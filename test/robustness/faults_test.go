@@ -83,7 +83,7 @@ type sums struct {
 }
 
 // TestFaults: whatever is done to two servers and their connections, the clients' history
-// breaks no invariant, and everything converges when it stops.
+// breaks no invariant, and when it stops everything converges and commits are heard of.
 func TestFaults(t *testing.T) { //nolint:paralleltest // it takes all that the machine has
 	first := emulatortest.Host(t)
 	bins := []string{build(t, "one"), build(t, "two")}
@@ -166,7 +166,12 @@ func round(t *testing.T, bins []string, host string, seed uint64, total *sums) {
 	var seen visitors
 	var wg sync.WaitGroup
 	wg.Go(func() { seen = visit(t.Context(), t, servers, seed, duration.Seconds()) })
-	report := n.under(t, seed, duration+time.Second, n.run)
+	var streams [spaces][]*stream
+	report := n.under(t, seed, duration+time.Second, func(ctx context.Context) {
+		n.run(ctx)
+		streams = subscribeAll(t, servers) // while the clients' streams keep the watches that were broken
+	})
+	checkPokes(t, servers, streams)
 	wg.Wait()
 	for _, s := range servers {
 		s.stop(true)

@@ -26,13 +26,18 @@ const (
 	// maxHeapGrowth and maxGoroutineGrowth are per hour.
 	maxHeapGrowth      = 1 << 20
 	maxGoroutineGrowth = 10
+	// pokesRefused is what the time from a commit to its poke is judged from on: shorter, and it
+	// is CI, on a machine that may be busy with anything.
+	pokesRefused = time.Minute
+	// maxPoke is the 99th percentile of that time, in milliseconds.
+	maxPoke = 1000
 	// heapPerMinute is what the emulator's heap has more for each minute of TestSoak, in MiB:
 	// 5 GiB were in use after 100 minutes at 14 GiB (2026-11-28), most of it old versions.
 	heapPerMinute = 90
 )
 
 // TestSoak: two processes without faults at half of what they can do need no more memory
-// and no more goroutines in the end than they did after the first quarter.
+// and no more goroutines in the end than they did after the first quarter, and are heard of soon.
 func TestSoak(t *testing.T) { //nolint:paralleltest // it takes all that the machine has
 	host, project := soakEmulator(t), emulatortest.Project(t)
 	store := open(t, project, host)
@@ -57,6 +62,10 @@ func TestSoak(t *testing.T) { //nolint:paralleltest // it takes all that the mac
 	}
 	began := time.Now()
 	report := soakLoad(t, servers, "r", *soakFlag, rate)
+	poke := report.Latencies.CommitToPoke
+	if *soakFlag >= pokesRefused && poke.P99 > maxPoke {
+		t.Errorf("I14 Poke: the 99th percentile from commit to poke is %.0f ms, want %d at most", poke.P99, maxPoke)
+	}
 	var grown []string
 	for i, w := range watches {
 		grown = append(grown, judgeGrowth(t, i, w.after(began.Add(*soakFlag/4))))
@@ -64,8 +73,8 @@ func TestSoak(t *testing.T) { //nolint:paralleltest // it takes all that the mac
 	for i := range spaces {
 		storetest.MustFsck(t, store, spaceName(i))
 	}
-	result := fmt.Sprintf("%.0f mutations/s, half of %.0f; %s", report.Mutations.ConfirmedPerSecond, 2*rate,
-		strings.Join(grown, "; "))
+	result := fmt.Sprintf("%.0f mutations/s, half of %.0f; commit to poke p50 %.0f ms, p99 %.0f ms; %s",
+		report.Mutations.ConfirmedPerSecond, 2*rate, poke.P50, poke.P99, strings.Join(grown, "; "))
 	if t.Failed() {
 		result = "FAILED: " + result
 	}
@@ -104,6 +113,10 @@ func soakLoad(t *testing.T, servers []*server, space string, d time.Duration, ra
 	}
 	if !report.Verdict.Converged || report.Mutations.Confirmed == 0 {
 		t.Errorf("%d mutations, problems: %q", report.Mutations.Confirmed, report.Verdict.Problems)
+	}
+	if report.Pokes == 0 || report.Latencies.CommitToPoke.Count == 0 {
+		t.Errorf("I14 Poke: %d pokes, of %d commits; %d were not heard of",
+			report.Pokes, report.Latencies.CommitToPoke.Count, report.UnseenPokes)
 	}
 	return report
 }
