@@ -23,6 +23,9 @@ import (
 // killAfter is what Cloud Run grants between SIGTERM and SIGKILL.
 const killAfter = 10 * time.Second
 
+// stopsWithin is what is promised of it: REPLIFIRE_DRAIN_TIMEOUT, if that is not set.
+const stopsWithin = 8 * time.Second
+
 // build builds the program once for each version, as the Makefile does.
 func build(t *testing.T, version string) string {
 	t.Helper()
@@ -161,8 +164,9 @@ func (s *server) kill() {
 	<-s.process.done
 }
 
-// stop ends the process as Cloud Run does. It must end by itself, and with code 0 if it is
-// idle or healthy: in the midst of faults its pushes may take longer than it waits.
+// stop ends the process as Cloud Run does. It must end by itself, and as soon as is promised
+// and with code 0 if it is idle or healthy: in the midst of faults its pushes may take longer
+// than it waits.
 func (s *server) stop(healthy bool) time.Duration {
 	began := time.Now()
 	s.signal(syscall.SIGTERM)
@@ -176,7 +180,11 @@ func (s *server) stop(healthy bool) time.Duration {
 	if err := s.process.err; err != nil && (healthy || !strings.Contains(s.process.log.String(), "pushes given up")) {
 		s.t.Errorf("server ended with %v after SIGTERM:\n%s", s.process.err, s.process.log)
 	}
-	return time.Since(began)
+	took := time.Since(began)
+	if healthy && took > stopsWithin {
+		s.t.Errorf("server ran %v after SIGTERM, want %v at most:\n%s", took, stopsWithin, s.process.log)
+	}
+	return took
 }
 
 // end is the test's end.

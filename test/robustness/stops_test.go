@@ -88,7 +88,7 @@ func (r *router) route(to *server) int64 {
 }
 
 // TestGracefulStops: a server that is told to stop answers every push that it has, with
-// success, and ends with code 0 before it would be killed.
+// success, tells those who listen to come back, and ends with code 0 before it would be killed.
 func TestGracefulStops(t *testing.T) { //nolint:paralleltest // it takes all that the machine has
 	host, project := emulatortest.Host(t), emulatortest.Project(t)
 	bins := []string{build(t, "one")}
@@ -111,12 +111,14 @@ func TestGracefulStops(t *testing.T) { //nolint:paralleltest // it takes all tha
 			break
 		}
 		old, next := servers[stops%2], servers[(stops+1)%2]
+		listener := subscribe(t, old, spaceName(0))
 		for before := pushes.Load(); pushes.Load() < before+pushers && !t.Failed(); {
 			time.Sleep(time.Millisecond)
 		}
 		r.route(next)
 		caught += r.flying[old].Load()
 		slowest = max(slowest, old.stop(true))
+		checkBye(t, listener)
 		old.start()
 	}
 	cancel()
@@ -135,6 +137,18 @@ func TestGracefulStops(t *testing.T) { //nolint:paralleltest // it takes all tha
 	}
 	row(t, "graceful stops under load", fmt.Sprintf("%d stops, %d clients", stops, pushers),
 		strings.Join(append([]string{"go test ./test/robustness -run TestGracefulStops"}, given()...), " "), 0, result)
+}
+
+// checkBye: a stream was poked until its server stopped, and ended in good order.
+func checkBye(t *testing.T, p *stream) {
+	t.Helper()
+	if p == nil {
+		return // it was an error already
+	}
+	<-p.done // the process has ended
+	if !p.bye.Load() || p.version.Load() == 0 {
+		t.Errorf("a stream ended at version %d; told to come back: %t", p.version.Load(), p.bye.Load())
+	}
 }
 
 // keepPushing pushes one mutation after another until ctx ends, and pulls now and then.
