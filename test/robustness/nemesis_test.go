@@ -106,7 +106,11 @@ func back(name string, draw func(*rand.Rand) faulttcp.Trouble) action {
 func trouble(name string, draw func(*rand.Rand) faulttcp.Trouble, where func(*server) *faulttcp.Proxy) action {
 	return action{name, func(n *nemesis, ctx context.Context, i int) {
 		p := where(n.servers[i])
-		p.SetTrouble(draw(n.chance))
+		t := draw(n.chance)
+		p.SetTrouble(t)
+		if t.Refuse {
+			p.Reset() // clients would keep the connections that they have, and not notice
+		}
 		wait(ctx, millis(n.chance, 1000))
 		p.SetTrouble(faulttcp.Trouble{})
 	}}
