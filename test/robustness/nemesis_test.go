@@ -152,9 +152,7 @@ func (n *nemesis) killOne(ctx context.Context, i int) {
 		s.back.SetTrouble(faulttcp.Trouble{Latency: millis(n.chance, 50)})
 	}
 	n.awaitFlying(ctx, i)
-	if n.flying[i].Load() > 0 {
-		n.caught.Add(1)
-	}
+	n.catch(i)
 	s.kill()
 	s.back.SetTrouble(faulttcp.Trouble{})
 	n.absence(ctx, i)
@@ -180,14 +178,21 @@ func (n *nemesis) awaitFlying(ctx context.Context, i int) {
 	}
 }
 
+// catch counts a server that is about to be killed, if it has pushes under way.
+func (n *nemesis) catch(i int) {
+	if n.flying[i].Load() > 0 {
+		n.caught.Add(1)
+	}
+}
+
 func (n *nemesis) killBoth(context.Context, int) {
+	for i := range n.servers {
+		n.catch(i) // before the signals: a push at a server that is dead is not under way
+	}
 	for _, s := range n.servers {
 		s.signal(syscall.SIGKILL)
 	}
-	for i, s := range n.servers {
-		if n.flying[i].Load() > 0 {
-			n.caught.Add(1)
-		}
+	for _, s := range n.servers {
 		<-s.process.done
 		s.start()
 	}
