@@ -13,6 +13,10 @@ import (
 	"github.com/replifire/replifire/internal/history"
 )
 
+// callsWithin is how soon a call of a server under load fails if they are to: sooner, unless
+// the machine is very busy.
+const callsWithin = 10 * time.Second
+
 // nemesis does things to the servers, one after another, by a seed.
 type nemesis struct {
 	servers  []*server
@@ -76,17 +80,29 @@ func callTrouble() []faultrpc.Rule {
 		{Method: "BatchGetDocuments", Kind: faultrpc.FailAfter, Percent: 5},
 		{Method: "RunQuery", Kind: faultrpc.Cut, Percent: 10, Messages: 10},
 		{Method: "Listen", Kind: faultrpc.FailBefore, Percent: 30},
+		{Method: "Listen", Kind: faultrpc.Cut, Percent: 50, Messages: 5},
 		{Kind: faultrpc.Delay, Percent: 10, Delay: 20 * time.Millisecond},
 	}
 }
 
-// breakCalls breaks the calls of a server for a while. The watches that it has begin
-// again, so that there are some to break.
+// breakCalls breaks the calls of a server for a while, until some have failed. The watches
+// that it has begin again, so that there are some to break.
 func (n *nemesis) breakCalls(ctx context.Context, i int) {
+	before := failures(n.calls[i])
 	n.calls[i].SetRules(callTrouble()...)
 	n.servers[i].back.Reset()
 	wait(ctx, millis(n.chance, 2000))
+	broken := func() bool { return failures(n.calls[i]) > before }
+	if !await(ctx, callsWithin, broken) && ctx.Err() == nil {
+		n.servers[i].t.Errorf("no RPC of a server under load has failed within %v, though they are to", callsWithin)
+	}
 	n.calls[i].Heal()
+}
+
+// failures is how many calls were said to have failed.
+func failures(i *faultrpc.Injector) int {
+	broken := i.Injected()
+	return broken[faultrpc.FailBefore] + broken[faultrpc.FailAfter]
 }
 
 func millis(c *rand.Rand, most int) time.Duration {
@@ -145,13 +161,14 @@ func (n *nemesis) act(ctx context.Context, a action) {
 }
 
 // killOne kills a server with pushes under way, if any come soon, and starts it again,
-// with the network to the emulator late, so that what it sent arrives after its death.
+// half of the time with the network to the emulator late, so that what it sent may arrive
+// after its death.
 func (n *nemesis) killOne(ctx context.Context, i int) {
 	s := n.servers[i]
 	if n.chance.IntN(2) == 0 {
 		s.back.SetTrouble(faulttcp.Trouble{Latency: millis(n.chance, 50)})
 	}
-	n.awaitFlying(ctx, i)
+	await(ctx, time.Second, func() bool { return n.flying[i].Load() > 0 })
 	n.catch(i)
 	s.kill()
 	s.back.SetTrouble(faulttcp.Trouble{})
@@ -168,14 +185,6 @@ func (n *nemesis) absence(ctx context.Context, i int) {
 	wait(ctx, millis(n.chance, 300))
 	s.start()
 	s.front.SetTargets(s.address)
-}
-
-func (n *nemesis) awaitFlying(ctx context.Context, i int) {
-	for tries := 0; n.flying[i].Load() == 0 && tries < 1000; tries++ {
-		if !wait(ctx, time.Millisecond) {
-			return
-		}
-	}
 }
 
 // catch counts a server that is about to be killed, if it has pushes under way.

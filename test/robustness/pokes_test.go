@@ -85,22 +85,13 @@ func checkPokes(t *testing.T, servers []*server, streams [spaces][]*stream) {
 		by := servers[i%len(servers)]
 		version := commit(t, by, spaceName(i))
 		for _, p := range streams[i] {
-			if !p.hears(version) {
+			if !await(t.Context(), pokedWithin, func() bool { return p.version.Load() >= version }) {
 				t.Errorf("I14 Poke: %s is at version %d by a commit of the server at %s; a stream of the one at %s has %d after %v",
 					spaceName(i), version, by.address, p.server.address, p.version.Load(), pokedWithin)
 				return // the others would take as long
 			}
 		}
 	}
-}
-
-func (p *stream) hears(version int64) bool {
-	for deadline := time.Now().Add(pokedWithin); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if p.version.Load() >= version {
-			return true
-		}
-	}
-	return false
 }
 
 // commit makes a commit that changes no message, and returns its version.

@@ -233,6 +233,16 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// await returns true as soon as something is so, false if it is not within d or ctx ends.
+func await(ctx context.Context, d time.Duration, so func() bool) bool {
+	for deadline := time.Now().Add(d); !so(); {
+		if time.Now().After(deadline) || !wait(ctx, time.Millisecond) {
+			return false
+		}
+	}
+	return true
+}
+
 // thousands writes a number for people.
 func thousands(n int) string {
 	s := strconv.Itoa(n)
