@@ -71,13 +71,15 @@ func actions() []action {
 }
 
 // callTrouble is what becomes of the calls of a server while they are broken: commits are
-// applied and said to have failed, or are not sent; reads and watches end in the middle.
+// applied and said to have failed, or are not sent; reads are never answered; reads and
+// watches end in the middle.
 func callTrouble() []faultrpc.Rule {
 	return []faultrpc.Rule{
 		{Method: "Commit", Kind: faultrpc.FailAfter, Percent: 30, Codes: faultrpc.LostReply()},
 		{Method: "Commit", Kind: faultrpc.FailBefore, Percent: 10},
 		{Method: "BeginTransaction", Kind: faultrpc.FailBefore, Percent: 5},
 		{Method: "BatchGetDocuments", Kind: faultrpc.FailAfter, Percent: 5},
+		{Method: "BatchGetDocuments", Kind: faultrpc.Drop, Percent: 1},
 		{Method: "RunQuery", Kind: faultrpc.Cut, Percent: 10, Messages: 10},
 		{Method: "Listen", Kind: faultrpc.FailBefore, Percent: 30},
 		{Method: "Listen", Kind: faultrpc.Cut, Percent: 50, Messages: 5},

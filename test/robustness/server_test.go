@@ -165,7 +165,7 @@ func (s *server) kill() {
 }
 
 // stop ends the process as Cloud Run does. It must end by itself, and as soon as is promised
-// and with code 0 if it is idle or healthy: in the midst of faults its pushes may take longer
+// and with code 0 if it is idle or healthy: in the midst of faults its requests may take longer
 // than it waits.
 func (s *server) stop(healthy bool) time.Duration {
 	began := time.Now()
@@ -177,7 +177,7 @@ func (s *server) stop(healthy bool) time.Duration {
 		s.kill()
 		return killAfter
 	}
-	if err := s.process.err; err != nil && (healthy || !strings.Contains(s.process.log.String(), "pushes given up")) {
+	if err := s.process.err; err != nil && (healthy || !strings.Contains(s.process.log.String(), "given up")) {
 		s.t.Errorf("server ended with %v after SIGTERM:\n%s", s.process.err, s.process.log)
 	}
 	took := time.Since(began)
