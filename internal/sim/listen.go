@@ -212,6 +212,9 @@ func (w *world) catchUp() {
 			w.report(violated(Poke, "listener to %s at instance %d knows version %d in the end, not %d",
 				l.space, l.instance.number, l.told, w.oracle.space(l.space).head.number))
 		}
+		if l.instance.store.watches[l.space] == nil {
+			w.report(violated(Poke, "instance %d has listeners to %s and does not watch it", l.instance.number, l.space))
+		}
 	}
 }
 
