@@ -37,7 +37,7 @@ type commands struct {
 	GC       gcCommand       `cmd:"" name:"gc" help:"Forget old deletions, and free the storage of what nobody can see."`
 	Purge    purgeCommand    `cmd:"" help:"Delete what an interrupted reset left in storage."`
 	Members  membersCommand  `cmd:"" help:"Say who may use a space."`
-	Restored restoredCommand `cmd:"" help:"Say that a backup was put back into a space."`
+	Restored restoredCommand `cmd:"" help:"Say that a backup was put back into spaces."`
 	Export   exportCommand   `cmd:"" help:"Write a backup of a space."`
 	Import   importCommand   `cmd:"" help:"Put a backup into a space."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"time"
 
@@ -35,10 +34,8 @@ func (c *gcCommand) Run(p *program) error {
 	if c.Retention < 0 {
 		return errors.New("--retention must not be negative")
 	}
-	for _, id := range c.Spaces {
-		if err := protocol.CheckID(id); err != nil {
-			return fmt.Errorf("space %w", err)
-		}
+	if err := checkSpaces(c.Spaces); err != nil {
+		return err
 	}
 	store, err := c.Open(p.ctx)
 	if err != nil {
@@ -58,7 +55,7 @@ func (c *gcCommand) collect(p *program, e *engine.Engine) error {
 	var total engine.Collected
 	spaces, failed, told := 0, 0, time.Now()
 	before := time.Now().Add(-c.Retention)
-	for id, err := range c.spaces(p, e) {
+	for id, err := range spacesOf(p, e, c.Spaces) {
 		if err != nil {
 			return fmt.Errorf("listing the spaces was cut short after %d: %w", spaces, err)
 		}
@@ -83,20 +80,6 @@ func (c *gcCommand) collect(p *program, e *engine.Engine) error {
 		return fmt.Errorf("gc failed in %d of %d spaces", failed, spaces)
 	}
 	return nil
-}
-
-// spaces are those to collect in.
-func (c *gcCommand) spaces(p *program, e *engine.Engine) iter.Seq2[protocol.SpaceID, error] {
-	if len(c.Spaces) == 0 {
-		return e.Spaces(p.ctx, "")
-	}
-	return func(yield func(protocol.SpaceID, error) bool) {
-		for _, id := range c.Spaces {
-			if !yield(id, nil) {
-				return
-			}
-		}
-	}
 }
 
 // one collects in a space, or only looks.
@@ -131,9 +114,11 @@ type deleteCommand struct {
 func (deleteCommand) Help() string {
 	return `Deletes the space in one commit, then what was stored in it. Clients that had it
 start afresh, and what they have not pushed yet is lost. What stays is a mark that
-the space was deleted, and who owned its client groups. When it is interrupted, run
-it again; gc finishes it too.`
+the space was deleted, and who owned its client groups. When it fails or is
+interrupted, run it again; gc finishes it too.`
 }
 
 // Run deletes the space.
-func (c *deleteCommand) Run(p *program) error { return c.operate(p, (*engine.Engine).Delete) }
+func (c *deleteCommand) Run(p *program) error {
+	return c.operate(p, "deleted", (*engine.Engine).Delete)
+}

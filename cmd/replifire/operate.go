@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 
 	"github.com/replifire/replifire/auth/members"
@@ -41,8 +41,9 @@ func (c *spaceCommand) open(p *program) (store, func(), error) {
 // operation is a method of the engine that changes a space as a whole.
 type operation func(*engine.Engine, context.Context, protocol.SpaceID) (engine.Head, error)
 
-// operate has an engine do something to the space and prints the new head.
-func (c *spaceCommand) operate(p *program, do operation) error {
+// operate has an engine do something to the space, which is done to it then, removes
+// from storage what nobody can see any more, and prints the new head.
+func (c *spaceCommand) operate(p *program, done string, do operation) error {
 	store, closeStore, err := c.open(p)
 	if err != nil {
 		return err
@@ -51,15 +52,51 @@ func (c *spaceCommand) operate(p *program, do operation) error {
 	log := slog.New(slog.NewTextHandler(p.stderr, nil))
 	e := engine.New(store, mutate.NewRegistry(), engine.Options{Logger: log})
 	head, err := do(e, p.ctx, c.Space)
-	if err := errors.Join(err, e.Close(p.ctx)); err != nil {
+	// The engine purges by itself, and only logs how that went. Whether all is gone is for
+	// the purge here to say, also when the context ended the other one.
+	_ = e.Close(p.ctx)
+	if err != nil {
 		return err
 	}
+	if _, err := store.Purge(p.ctx, c.Space); err != nil {
+		return fmt.Errorf("space %q is %s, but not all of it is removed from storage:"+
+			" run replifire gc %s: %w", c.Space, done, c.Space, err)
+	}
+	return p.tell(c.Space, head)
+}
+
+// tell prints the head of a space.
+func (p *program) tell(id protocol.SpaceID, head engine.Head) error {
 	if !head.Exists() {
-		_, err = fmt.Fprintf(p.stdout, "space %q does not exist: nothing to do\n", c.Space)
+		_, err := fmt.Fprintf(p.stdout, "space %q does not exist: nothing to do\n", id)
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "space %q is at version %d, epoch %s\n", c.Space, head.Version, head.Epoch)
+	_, err := fmt.Fprintf(p.stdout, "space %q is at version %d, epoch %s\n", id, head.Version, head.Epoch)
 	return err
+}
+
+// checkSpaces finds a name that no space can have.
+func checkSpaces(named []protocol.SpaceID) error {
+	for _, id := range named {
+		if err := protocol.CheckID(id); err != nil {
+			return fmt.Errorf("space %w", err)
+		}
+	}
+	return nil
+}
+
+// spacesOf are those that were named, or all of the database if none was.
+func spacesOf(p *program, e *engine.Engine, named []protocol.SpaceID) iter.Seq2[protocol.SpaceID, error] {
+	if len(named) == 0 {
+		return e.Spaces(p.ctx, "")
+	}
+	return func(yield func(protocol.SpaceID, error) bool) {
+		for _, id := range named {
+			if !yield(id, nil) {
+				return
+			}
+		}
+	}
 }
 
 // resetCommand empties a space.
@@ -76,19 +113,4 @@ empty space.`
 }
 
 // Run resets the space.
-func (c *resetCommand) Run(p *program) error { return c.operate(p, (*engine.Engine).Reset) }
-
-// restoredCommand is for after a managed restore.
-type restoredCommand struct {
-	spaceCommand `embed:""`
-}
-
-// Help is shown above the flags.
-func (restoredCommand) Help() string {
-	return `Run this once for each space after a backup of the database was put back,
-before clients are let in. Without it a client that has seen more than the backup
-holds refuses the service's answers for ever; with it, it starts afresh.`
-}
-
-// Run marks the space as restored.
-func (c *restoredCommand) Run(p *program) error { return c.operate(p, (*engine.Engine).Restored) }
+func (c *resetCommand) Run(p *program) error { return c.operate(p, "empty", (*engine.Engine).Reset) }

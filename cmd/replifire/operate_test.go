@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/internal/emulator/emulatortest"
 	"github.com/replifire/replifire/mutate"
+	"github.com/replifire/replifire/protocol"
 	"github.com/replifire/replifire/server"
 )
 
@@ -161,6 +164,30 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// TestPurgeThatFails: a space that is deleted or emptied, with content still in storage,
+// is no success.
+func TestPurgeThatFails(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	deleteAndEnd := func(e *engine.Engine, ctx context.Context, id protocol.SpaceID) (engine.Head, error) {
+		defer cancel()
+		return e.Delete(ctx, id)
+	}
+	var out, errs bytes.Buffer
+	p := &program{ctx: ctx, stdout: &out, stderr: &errs}
+	c := &spaceCommand{FirestoreSettings: d.FirestoreSettings, Space: "s"}
+	err := c.operate(p, "deleted", deleteAndEnd)
+	want := `space "s" is deleted, but not all of it is removed from storage: run replifire gc s: `
+	if err == nil || !strings.HasPrefix(err.Error(), want) || out.Len() > 0 {
+		t.Errorf("got %v, printed %q, %q, want %q", err, &out, &errs, want)
+	}
+	d.expect(t, "gc s")
+	d.expect(t, "delete s --yes", `space "s" is at version 2`)
+}
+
 func TestRestored(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
@@ -172,5 +199,32 @@ func TestRestored(t *testing.T) {
 	_, stdout, _ = execute(t.Context(), d.environment(), "fsck", "s")
 	if !strings.Contains(stdout, "version 2, 2 entries") {
 		t.Errorf("afterwards fsck prints %q", stdout)
+	}
+}
+
+// TestRestoredAll marks every space, also when it is run again, and none if neither
+// names nor --all were given.
+func TestRestoredAll(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.expect(t, "restored --all", "0 spaces")
+	d.fill(t)
+	file := filepath.Join(t.TempDir(), "s.jsonl")
+	d.expect(t, "export s -o "+file)
+	d.expect(t, "import t "+file, `space "t" is at version 3`)
+	for _, args := range []string{"restored", "restored s --all", "restored " + strings.Repeat("x", 2000)} {
+		code, stdout, stderr := execute(t.Context(), d.environment(), strings.Fields(args)...)
+		if code != 2 || stdout != "" || stderr == "" {
+			t.Errorf("%.20s exits with %d, prints %q, %q", args, code, stdout, stderr)
+		}
+	}
+	d.expect(t, "restored --all", `space "s" is at version 2`, `space "t" is at version 4`, "2 spaces")
+	d.expect(t, "restored --all", `space "s" is at version 3`, `space "t" is at version 5`, "2 spaces")
+	d.expect(t, "restored t none", `space "t" is at version 6`, `space "none" does not exist`)
+
+	d.change(t, func(c *engine.Commit) { c.Next.Importing = "half" })
+	code, stdout, stderr := execute(t.Context(), d.environment(), "restored", "--all")
+	if code != 1 || !strings.Contains(stdout, `space "t"`) || !strings.Contains(stderr, "failed in 1 of 2 spaces") {
+		t.Errorf("in the middle of an import it exits with %d, prints %q, %q", code, stdout, stderr)
 	}
 }
