@@ -11,21 +11,30 @@ import (
 	"hash"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/protocol"
 )
 
+const (
+	// noKey is no key, since it is no UTF-8: what an entry line without one leaves, for
+	// the empty text is a key.
+	noKey = "\xff"
+	// maxAhead is how far the clocks of those who wrote may have been ahead of the one here.
+	maxAhead = 24 * time.Hour
+)
+
 // Verify reads a backup to its end and says what is in it. It fails with ErrInvalid
 // unless the file is whole and unchanged, and each line of it can be stored; with
-// r's errors otherwise. It reads line by line: memory holds the ids of groups only.
+// r's errors otherwise. It reads line by line: memory holds the ids of groups and
+// clients only.
 func Verify(r io.Reader) (Summary, error) { return verify(r, func(record) {}) }
 
 // verify is Verify that shows each record.
 func verify(r io.Reader, each func(record)) (Summary, error) {
-	groups := map[protocol.ClientGroupID]bool{}
-	lastKey := ""
+	o := order{groups: map[protocol.ClientGroupID]bool{}, clients: map[protocol.ClientID]bool{}}
 	lines := newReader(r)
 	for {
 		rec, err := lines.next()
@@ -35,17 +44,47 @@ func verify(r io.Reader, each func(record)) (Summary, error) {
 		if err != nil {
 			return Summary{}, err
 		}
-		switch {
-		case rec.kind == kindGroup:
-			groups[rec.group.ID] = true
-		case rec.kind == kindClient && !groups[rec.client.Group]:
-			return Summary{}, lines.invalid("client %q is not behind its group", rec.client.ID)
-		case rec.kind == kindEntry && lines.summary.Entries > 1 && rec.entry.Key <= lastKey:
-			return Summary{}, lines.invalid("key %.80q is not behind the one before", rec.entry.Key)
+		if err := o.add(rec); err != nil {
+			return Summary{}, lines.invalid("%v", err)
 		}
-		lastKey = rec.entry.Key
 		each(rec)
 	}
+}
+
+// order is what the lines before say of the next one: a store takes no document twice
+// in a commit, and no client without its group.
+type order struct {
+	groups  map[protocol.ClientGroupID]bool
+	clients map[protocol.ClientID]bool
+	entries bool // have begun
+	lastKey string
+}
+
+func (o *order) add(rec record) error {
+	if rec.kind != kindEntry && o.entries {
+		return fmt.Errorf("a %s behind an entry", rec.kind)
+	}
+	switch rec.kind {
+	case kindGroup:
+		if o.groups[rec.group.ID] {
+			return fmt.Errorf("client group %q is there twice", rec.group.ID)
+		}
+		o.groups[rec.group.ID] = true
+	case kindClient:
+		if !o.groups[rec.client.Group] {
+			return fmt.Errorf("client %q is not behind its group", rec.client.ID)
+		}
+		if o.clients[rec.client.ID] {
+			return fmt.Errorf("client %q is there twice", rec.client.ID)
+		}
+		o.clients[rec.client.ID] = true
+	default:
+		if o.entries && rec.entry.Key <= o.lastKey {
+			return fmt.Errorf("key %.80q is not behind the one before", rec.entry.Key)
+		}
+		o.entries, o.lastKey = true, rec.entry.Key
+	}
+	return nil
 }
 
 // record is one line between the first and the last.
@@ -137,7 +176,9 @@ func (r *reader) record(k kind, text []byte) (rec record, err error) {
 	rec.kind = k
 	switch k {
 	case kindGroup:
-		err = errors.Join(decode(text, &rec.group), protocol.CheckID(rec.group.ID))
+		if err = decode(text, &rec.group); err == nil {
+			err = rec.group.check()
+		}
 		r.summary.Groups++
 	case kindClient:
 		if err = decode(text, &rec.client); err == nil {
@@ -145,6 +186,7 @@ func (r *reader) record(k kind, text []byte) (rec record, err error) {
 		}
 		r.summary.Clients++
 	case kindEntry:
+		rec.entry.Key = noKey
 		if err = decode(text, &rec.entry); err == nil {
 			err = rec.entry.check()
 		}
@@ -167,6 +209,20 @@ func decode(text []byte, into any) error {
 	return dec.Decode(into)
 }
 
+func (l groupLine) check() error {
+	return errors.Join(protocol.CheckID(l.ID), checkTime("createdAt", l.CreatedAt))
+}
+
+// checkTime refuses a time that no service can have written: all times of a space
+// would have to be later than that for ever.
+func checkTime(name string, t time.Time) error {
+	if t.Before(time.Unix(0, 0)) || t.After(time.Now().Add(maxAhead)) {
+		return fmt.Errorf("%s is %v, before 1970 or, if the clock here is right, in the future",
+			name, t.Format(time.RFC3339))
+	}
+	return nil
+}
+
 func (l clientLine) check() error {
 	if l.LastMutationID < 1 || l.LastMutationID > protocol.MaxMutationID {
 		return fmt.Errorf("last mutation id is %d", l.LastMutationID)
@@ -181,10 +237,18 @@ func (l clientLine) check() error {
 		}
 		last = r.ID
 	}
+	if !l.LastSeen.IsZero() {
+		if err := checkTime("lastSeen", l.LastSeen); err != nil {
+			return err
+		}
+	}
 	return errors.Join(protocol.CheckID(l.ID), protocol.CheckID(l.Group))
 }
 
 func (l entryLine) check() error {
+	if l.Key == noKey {
+		return errors.New("no key")
+	}
 	if len(l.Value) > engine.MaxValueBytes {
 		return fmt.Errorf("value of %d bytes", len(l.Value))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -153,6 +154,11 @@ func TestVerifyRefusesWhatIsChanged(t *testing.T) {
 	lines := strings.SplitAfter(file, "\n")
 	without := func(i int) string { return strings.Join(append(append([]string{}, lines[:i]...), lines[i+1:]...), "") }
 	swap := func(old, next string) string { return strings.Replace(file, old, next, 1) }
+	set := func(field, to string) string {
+		return regexp.MustCompile(`"`+field+`":"[^"]*"`).ReplaceAllString(file, `"`+field+`":"`+to+`"`)
+	}
+	created := func(at string) string { return set("createdAt", at) }
+	seen := func(at string) string { return set("lastSeen", at) }
 	for name, test := range map[string]struct{ file, want string }{
 		"empty":               {"", "line 1: the file ends here"},
 		"something else":      {"{}\n", "line 1: not the first line of a backup"},
@@ -171,6 +177,17 @@ func TestVerifyRefusesWhatIsChanged(t *testing.T) {
 		"an unknown type":     {swap(`"type":"entry"`, `"type":"x"`), `line 4: unknown type "x"`},
 		"an unknown field":    {swap(`"type":"entry"`, `"type":"entry","x":1`), "line 4: json: unknown field"},
 		"a second header":     {lines[0] + file, "line 2: a second header"},
+		"a group twice":       {swap(lines[1], lines[1]+lines[1]), `line 3: client group "g" is there twice`},
+		"a client twice":      {swap(lines[2], lines[2]+lines[2]), `line 4: client "c" is there twice`},
+		"a key twice":         {swap(lines[4], lines[4]+lines[4]), `line 6: key "k/00001" is not behind`},
+		"a client between":    {swap(lines[4], lines[4]+lines[2]), "line 6: a client behind an entry"},
+		"a group between":     {swap(lines[4], lines[4]+lines[1]), "line 6: a group behind an entry"},
+		"no key":              {swap(`"key":"k/00001",`, ``), "line 5: no key"},
+		"a key that is null":  {swap(`"key":"k/00001"`, `"key":null`), "line 5: no key"},
+		"a group of year 0":   {created("0000-01-01T00:00:00Z"), "line 2: createdAt is 0000-01-01T00:00:00Z"},
+		"a group of no time":  {created("0001-01-01T00:00:00Z"), "line 2: createdAt is 0001-01-01T00:00:00Z"},
+		"a group to come":     {created("9999-12-31T23:59:59Z"), "line 2: createdAt is 9999-12-31T23:59:59Z"},
+		"a client of year 0":  {seen("0000-01-01T00:00:00Z"), "line 3: lastSeen is 0000-01-01T00:00:00Z"},
 		"keys out of order":   {swap("k/00002", "k/00000"), `line 6: key "k/00000" is not behind`},
 		"mutation id 0":       {swap(`"lastMutationID":3`, `"lastMutationID":0`), "line 3: last mutation id is 0"},
 		"rejection too high":  {swap(`"rejections":[{"id":2`, `"rejections":[{"id":9`), "line 3: rejection of mutation 9"},
