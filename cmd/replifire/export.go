@@ -48,8 +48,8 @@ func (c *exportCommand) Run(p *program) error {
 }
 
 func (c *exportCommand) toFile(p *program, store engine.Store) error {
-	if _, err := os.Lstat(c.Output); !c.Force && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s exists: --force writes over it", c.Output)
+	if err := c.checkOutput(); err != nil {
+		return err
 	}
 	partial := c.Output + ".partial"
 	//nolint:gosec // The operator's own file, by the name that he gave.
@@ -62,11 +62,23 @@ func (c *exportCommand) toFile(p *program, store engine.Store) error {
 		return errors.Join(err, os.Remove(partial)) // it is of no use, and full of content
 	}
 	if err := os.Rename(partial, c.Output); err != nil {
-		return err
+		return errors.Join(err, os.Remove(partial))
 	}
 	_, err = fmt.Fprintf(p.stdout, "space %q at version %d: %s in %s\n",
 		done.Space, done.Version, counts(done.Counts), c.Output)
 	return err
+}
+
+// checkOutput finds reasons not to begin.
+func (c *exportCommand) checkOutput() error {
+	info, err := os.Stat(c.Output)
+	if err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a directory: name a file in it", c.Output)
+	}
+	if _, err := os.Lstat(c.Output); !c.Force && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s exists: --force writes over it", c.Output)
+	}
+	return nil
 }
 
 // writeFile writes until the disk has it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"compress/gzip"
+	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/replifire/replifire/backup"
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/protocol"
 )
 
 func TestExport(t *testing.T) {
@@ -67,6 +70,48 @@ func verify(t *testing.T, name string) {
 	if info, err := f.Stat(); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode is %v, %v, want it to be for its owner alone", info.Mode(), err)
 	}
+}
+
+// TestExportToADirectory is refused before anything is read, and a name that becomes one
+// meanwhile leaves no content behind.
+func TestExportToADirectory(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	dir := filepath.Join(t.TempDir(), "dir")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := execute(t.Context(), d.environment(), "export", "s", "-o", dir, "--force")
+	if code != 1 || !strings.Contains(stderr, "is a directory: name a file in it") {
+		t.Errorf("export exits with %d, prints %q", code, stderr)
+	}
+
+	store, err := d.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	late := filepath.Join(dir, "late")
+	p := &program{ctx: t.Context(), stdout: io.Discard, stderr: io.Discard}
+	c := &exportCommand{spaceCommand: spaceCommand{Space: "s"}, Output: late}
+	err = c.toFile(p, &making{Store: store, dir: late})
+	if left, globErr := filepath.Glob(late + ".*"); err == nil || globErr != nil || len(left) > 0 {
+		t.Errorf("got %v, %q are left, %v", err, left, globErr)
+	}
+}
+
+// making makes a directory when it is read.
+type making struct {
+	engine.Store
+	dir string
+}
+
+func (m *making) Snapshot(
+	ctx context.Context, id protocol.SpaceID, docs engine.Documents,
+) (engine.Snapshot, error) {
+	_ = os.Mkdir(m.dir, 0o700)
+	return m.Store.Snapshot(ctx, id, docs)
 }
 
 // TestExportThatFails leaves no file that could be taken for a backup.
