@@ -75,7 +75,7 @@ func Import(
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return Result{}, err
 	}
-	summary, err := verify(file, func(rec record) {
+	summary, err := verify(stoppable{ctx, file}, func(rec record) {
 		if rec.kind == kindGroup {
 			groups = append(groups, rec.group)
 		}

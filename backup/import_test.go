@@ -412,6 +412,19 @@ func (r *replaced) Seek(offset int64, whence int) (int64, error) {
 	return r.Reader.Seek(offset, whence)
 }
 
+// TestImportEndsWhileItVerifies, without asking the store.
+func TestImportEndsWhileItVerifies(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	file, _ := filled(t, store)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := backup.Import(ctx, nil, "s", bytes.NewReader(file), backup.Options{Replace: true})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the end", err)
+	}
+}
+
 // TestImportIntoAnotherSpace: the entries only.
 func TestImportIntoAnotherSpace(t *testing.T) {
 	t.Parallel()

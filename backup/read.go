@@ -3,6 +3,7 @@ package backup
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -85,6 +86,19 @@ func (o *order) add(rec record) error {
 		o.entries, o.lastKey = true, rec.entry.Key
 	}
 	return nil
+}
+
+// stoppable is a reader that fails when ctx has ended: a large backup takes minutes.
+type stoppable struct {
+	ctx context.Context //nolint:containedctx // of this one reading
+	io.Reader
+}
+
+func (s stoppable) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.Reader.Read(p)
 }
 
 // record is one line between the first and the last.

@@ -38,7 +38,7 @@ func (c *importCommand) Run(p *program) error {
 		return err
 	}
 	defer closeStore()
-	file, closeFile, err := openBackup(c.File, p.stdin)
+	file, closeFile, err := openBackup(p.ctx, c.File, p.stdin)
 	if err != nil {
 		return err
 	}
@@ -94,9 +94,9 @@ func (c *importCommand) print(p *program, done backup.Result) error {
 
 // openBackup makes a file of standard input and of what is compressed, since a
 // backup is read twice: before anything is changed, and then again.
-func openBackup(name string, stdin io.Reader) (io.ReadSeeker, func(), error) {
+func openBackup(ctx context.Context, name string, stdin io.Reader) (io.ReadSeeker, func(), error) {
 	if name == stdio {
-		return spool(stdin)
+		return spool(ctx, stdin)
 	}
 	f, err := os.Open(name) //nolint:gosec // The operator's own file, by the name that he gave.
 	if err != nil {
@@ -110,20 +110,29 @@ func openBackup(name string, stdin io.Reader) (io.ReadSeeker, func(), error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, nil, err
 	}
-	return spool(f)
+	return spool(ctx, f)
 }
 
 func compressed(magic []byte) bool { return bytes.Equal(magic, []byte{0x1f, 0x8b}) }
 
-// spool copies into a temporary file, unpacking what is compressed.
-func spool(r io.Reader) (io.ReadSeeker, func(), error) {
+// spool copies into a temporary file, unpacking what is compressed. It returns when ctx
+// ends, though nothing can interrupt the reading of a silent terminal or pipe: that
+// ends with the program.
+func spool(ctx context.Context, r io.Reader) (io.ReadSeeker, func(), error) {
 	f, err := os.CreateTemp("", "replifire-import-*")
 	if err != nil {
 		return nil, nil, err
 	}
 	_ = os.Remove(f.Name()) // where open files may have no name: then no kill leaves it behind
 	remove := func() { _ = errors.Join(f.Close(), os.Remove(f.Name())) }
-	if err := unpack(f, bufio.NewReader(r)); err != nil {
+	unpacked := make(chan error, 1)
+	go func() { unpacked <- unpack(f, bufio.NewReader(r)) }()
+	select {
+	case err = <-unpacked:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
 		remove()
 		return nil, nil, fmt.Errorf("nothing was imported: %w", err)
 	}

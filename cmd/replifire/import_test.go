@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/replifire/replifire/backup"
 	"github.com/replifire/replifire/engine"
@@ -98,6 +100,19 @@ func TestImportFromStandardInput(t *testing.T) {
 	code, stdout, _ = execute(t.Context(), d.environment(), "fsck", "s")
 	if code != 0 || !strings.Contains(stdout, "2 entries") || strings.Contains(stdout, "not finished") {
 		t.Errorf("afterwards fsck exits with %d, prints %q", code, stdout)
+	}
+}
+
+// TestImportFromSilence ends when it is told to.
+func TestImportFromSilence(t *testing.T) {
+	t.Parallel()
+	silent, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	_, _, err := openBackup(ctx, stdio, silent)
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "nothing was imported") {
+		t.Errorf("got %v, want the end", err)
 	}
 }
 
