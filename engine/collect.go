@@ -8,9 +8,9 @@ import (
 	"github.com/replifire/replifire/protocol"
 )
 
-// collectStep is how many tombstones are given up by one commit and deleted before
-// the next ones are looked for.
-const collectStep = 10_000
+// MaxExpired is how many tombstones Collect gives up by one commit, and deletes before
+// it looks for the next ones. Expired counts no further.
+const MaxExpired = 10_000
 
 // Collected is what Collect has done, also when it could not finish.
 type Collected struct {
@@ -38,7 +38,7 @@ func (e *Engine) Collect(ctx context.Context, id protocol.SpaceID, before time.T
 		if err != nil {
 			return done, err
 		}
-		found, err := e.store.Expired(ctx, id, before, collectStep)
+		found, err := e.store.Expired(ctx, id, before, MaxExpired)
 		if err != nil || found.Tombstones == 0 {
 			return done, err
 		}
@@ -108,8 +108,9 @@ func (e *Engine) Spaces(ctx context.Context, after protocol.SpaceID) iter.Seq2[p
 	}
 }
 
-// Expired says how many tombstones of the space Collect would give up next.
+// Expired says how many tombstones of the space Collect would give up next, MaxExpired
+// if there are as many or more.
 func (e *Engine) Expired(ctx context.Context, id protocol.SpaceID, before time.Time) (int, error) {
-	found, err := e.store.Expired(ctx, id, before, collectStep)
+	found, err := e.store.Expired(ctx, id, before, MaxExpired)
 	return found.Tombstones, err
 }

@@ -17,7 +17,7 @@ type gcCommand struct {
 	server.FirestoreSettings `embed:""`
 	Spaces                   []protocol.SpaceID `arg:"" optional:"" help:"The spaces; all of them if none is named."`
 	Retention                time.Duration      `default:"720h" help:"How long a deletion is remembered: a client that was away for longer loads everything anew."`
-	DryRun                   bool               `help:"Only say how many deletions are past their time."`
+	DryRun                   bool               `help:"Only say how many deletions are past their time, up to 10000 of a space."`
 }
 
 // Help is shown above the flags.
@@ -53,7 +53,7 @@ const progressEvery = 10 * time.Second
 // collect goes through the spaces.
 func (c *gcCommand) collect(p *program, e *engine.Engine) error {
 	var total engine.Collected
-	spaces, failed, told := 0, 0, time.Now()
+	spaces, failed, capped, told := 0, 0, false, time.Now()
 	before := time.Now().Add(-c.Retention)
 	for id, err := range spacesOf(p, e, c.Spaces) {
 		if err != nil {
@@ -70,12 +70,13 @@ func (c *gcCommand) collect(p *program, e *engine.Engine) error {
 		spaces++
 		total.Tombstones += done.Tombstones
 		total.Deleted += done.Deleted
+		capped = capped || c.capped(done)
 		if time.Since(told) > progressEvery {
 			told = time.Now()
 			fmt.Fprintf(p.stderr, "%d spaces so far, now at %q\n", spaces, id)
 		}
 	}
-	fmt.Fprintf(p.stdout, "%d spaces: %s\n", spaces, c.summary(total))
+	fmt.Fprintf(p.stdout, "%d spaces: %s\n", spaces, c.summary(total, capped))
 	if failed > 0 {
 		return fmt.Errorf("gc failed in %d of %d spaces", failed, spaces)
 	}
@@ -92,16 +93,25 @@ func (c *gcCommand) one(
 		done, err = e.Collect(p.ctx, id, before)
 	}
 	if done != (engine.Collected{}) {
-		fmt.Fprintf(p.stdout, "space %q: %s\n", id, c.summary(done))
+		fmt.Fprintf(p.stdout, "space %q: %s\n", id, c.summary(done, c.capped(done)))
 	}
 	return done, err
 }
 
-func (c *gcCommand) summary(done engine.Collected) string {
-	if c.DryRun {
+// capped reports whether there may be more than was counted.
+func (c *gcCommand) capped(done engine.Collected) bool {
+	return c.DryRun && done.Tombstones >= engine.MaxExpired
+}
+
+func (c *gcCommand) summary(done engine.Collected, capped bool) string {
+	switch {
+	case capped:
+		return fmt.Sprintf("%d or more deletions past their time", done.Tombstones)
+	case c.DryRun:
 		return fmt.Sprintf("%d deletions past their time", done.Tombstones)
+	default:
+		return fmt.Sprintf("%d deletions forgotten, %d documents deleted", done.Tombstones, done.Deleted)
 	}
-	return fmt.Sprintf("%d deletions forgotten, %d documents deleted", done.Tombstones, done.Deleted)
 }
 
 // deleteCommand deletes a space.

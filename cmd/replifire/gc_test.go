@@ -1,9 +1,16 @@
 package main
 
 import (
+	"context"
+	"io"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/memory"
+	"github.com/replifire/replifire/mutate"
+	"github.com/replifire/replifire/protocol"
 	"github.com/replifire/replifire/storetest"
 )
 
@@ -33,6 +40,36 @@ func TestGC(t *testing.T) {
 	d.expect(t, "gc", "1 spaces: 0 deletions forgotten, 0 documents deleted")
 	d.change(t, storetest.Put("e", `5`)) // the emulator shows a purge late
 	d.expect(t, "fsck s", "3 entries, 0 tombstones")
+}
+
+// TestGCDryRunOfMany says when it has not counted them all.
+func TestGCDryRunOfMany(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	for id, n := range map[protocol.SpaceID]int{"few": 3, "many": engine.MaxExpired + 1} {
+		_, err := store.Commit(t.Context(), id, storetest.Step(engine.Head{}, func(c *engine.Commit) {
+			for i := range n {
+				storetest.Del(strconv.Itoa(i))(c)
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := engine.New(store, mutate.NewRegistry(), engine.Options{})
+	defer func() { _ = e.Close(context.Background()) }()
+	var out output
+	p := &program{ctx: t.Context(), stdout: &out, stderr: io.Discard}
+	if err := (&gcCommand{DryRun: true}).collect(p, e); err != nil {
+		t.Error(err)
+	}
+	want := `space "few": 3 deletions past their time
+space "many": 10000 or more deletions past their time
+2 spaces: 10003 or more deletions past their time
+`
+	if got := out.String(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
 
 func TestGCUsage(t *testing.T) {
