@@ -66,7 +66,7 @@ func TestWriteIsOfOneVersion(t *testing.T) {
 func writeMeanwhile(t *testing.T, store engine.Store) (stop func() int) {
 	t.Helper()
 	head := headOf(t, store, "s")
-	over, written := make(chan struct{}), make(chan int)
+	first, over, written := make(chan struct{}), make(chan struct{}), make(chan int)
 	go func() {
 		for n := 0; ; n++ {
 			select {
@@ -82,8 +82,12 @@ func writeMeanwhile(t *testing.T, store engine.Store) (stop func() int) {
 			if err != nil {
 				t.Error(err)
 			}
+			if n == 0 {
+				close(first)
+			}
 		}
 	}()
+	<-first // five backups can be over before a goroutine gets its turn
 	return func() int {
 		close(over)
 		return <-written
