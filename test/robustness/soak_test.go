@@ -21,15 +21,13 @@ var (
 )
 
 const (
-	// soakRefused is what a slope is judged from on: shorter, and it is mostly noise.
+	// soakRefused is what slopes and times are judged from on: shorter, and they are mostly
+	// noise, or that of a machine that is busy with something else.
 	soakRefused = time.Hour
 	// maxHeapGrowth and maxGoroutineGrowth are per hour.
 	maxHeapGrowth      = 1 << 20
 	maxGoroutineGrowth = 10
-	// pokesRefused is what the time from a commit to its poke is judged from on: shorter, and it
-	// is CI, on a machine that may be busy with anything.
-	pokesRefused = time.Minute
-	// maxPoke is the 99th percentile of that time, in milliseconds.
+	// maxPoke is the 99th percentile of the time from a commit to its poke, in milliseconds.
 	maxPoke = 1000
 	// heapPerMinute is what the emulator's heap has more for each minute of TestSoak, in MiB:
 	// 5 GiB were in use after 100 minutes at 14 GiB (2026-11-28), most of it old versions.
@@ -63,8 +61,9 @@ func TestSoak(t *testing.T) { //nolint:paralleltest // it takes all that the mac
 	began := time.Now()
 	report := soakLoad(t, servers, "r", *soakFlag, rate)
 	poke := report.Latencies.CommitToPoke
-	if *soakFlag >= pokesRefused && poke.P99 > maxPoke {
-		t.Errorf("I14 Poke: the 99th percentile from commit to poke is %.0f ms, want %d at most", poke.P99, maxPoke)
+	if *soakFlag >= soakRefused && (poke.Count == 0 || poke.P99 > maxPoke) {
+		t.Errorf("I14 Poke: the 99th percentile of %d times from commit to poke is %.0f ms, want %d at most",
+			poke.Count, poke.P99, maxPoke)
 	}
 	var grown []string
 	for i, w := range watches {
@@ -114,9 +113,8 @@ func soakLoad(t *testing.T, servers []*server, space string, d time.Duration, ra
 	if !report.Verdict.Converged || report.Mutations.Confirmed == 0 {
 		t.Errorf("%d mutations, problems: %q", report.Mutations.Confirmed, report.Verdict.Problems)
 	}
-	if report.Pokes == 0 || report.Latencies.CommitToPoke.Count == 0 {
-		t.Errorf("I14 Poke: %d pokes, of %d commits; %d were not heard of",
-			report.Pokes, report.Latencies.CommitToPoke.Count, report.UnseenPokes)
+	if report.Pokes == 0 {
+		t.Errorf("I14 Poke: none; %d commits were not heard of", report.UnseenPokes)
 	}
 	return report
 }
