@@ -65,9 +65,9 @@ type Result struct {
 // space go on, with what they have acknowledged, and need no restart.
 //
 // What the space held is to be removed afterwards with Store.Purge. Fails with
-// ErrInvalid, ErrNotEmpty, ErrForeignGroup (nothing is changed in these cases),
-// engine.ErrConflict when others have changed the space meanwhile, and with the
-// store's errors and the context's.
+// ErrInvalid, ErrNotEmpty, ErrForeignGroup (nothing is changed in these cases, but where
+// a group was taken after the import began), engine.ErrConflict when others have changed
+// the space meanwhile, and with the store's errors and the context's.
 func Import(
 	ctx context.Context, store engine.Store, space protocol.SpaceID, file io.ReadSeeker, o Options,
 ) (Result, error) {
@@ -202,7 +202,7 @@ func (i *importing) checkGroups(ctx context.Context, groups []groupLine) error {
 	}
 	for _, want := range groups {
 		g, ok := snap.Group(want.ID)
-		if ok && (g.UserID != want.UserID || g.Space != i.space) {
+		if ok && i.foreign(g, want.UserID) {
 			return fmt.Errorf("%w: %q", ErrForeignGroup, want.ID)
 		}
 	}
@@ -304,10 +304,22 @@ func (i *importing) newGroups(ctx context.Context) ([]engine.ClientGroup, error)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(i.page.groups, func(g engine.ClientGroup) bool {
-		_, ok := snap.Group(g.ID)
-		return ok
-	}), nil
+	var fresh []engine.ClientGroup
+	for _, want := range i.page.groups {
+		g, ok := snap.Group(want.ID)
+		if ok && i.foreign(g, want.UserID) {
+			return nil, fmt.Errorf("%w since the import began: %q", ErrForeignGroup, want.ID)
+		}
+		if !ok {
+			fresh = append(fresh, want)
+		}
+	}
+	return fresh, nil
+}
+
+// foreign reports whether a group is not the one of the backup, which is that user's.
+func (i *importing) foreign(g engine.ClientGroup, user string) bool {
+	return g.UserID != user || g.Space != i.space
 }
 
 // begun is the head that hides everything. From here on clients may be set back, but

@@ -365,6 +365,40 @@ func TestOthersCommitBefore(t *testing.T) {
 	}
 }
 
+// TestGroupIsTakenMeanwhile: a group that another space has since the import began is not
+// given the backup's clients.
+func TestGroupIsTakenMeanwhile(t *testing.T) {
+	t.Parallel()
+	file, _ := filled(t, memory.New())
+	store := &taken{Store: memory.New(), t: t}
+	done, err := backup.Import(t.Context(), store, "s", bytes.NewReader(file), backup.Options{})
+	if !errors.Is(err, backup.ErrForeignGroup) || !done.Begun {
+		t.Errorf("got %v, begun %t, want %v", err, done.Begun, backup.ErrForeignGroup)
+	}
+	snap, err := store.Snapshot(t.Context(), "s", engine.Documents{Clients: []protocol.ClientID{"c"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, ok := snap.Client("c"); ok {
+		t.Errorf("got client %+v, want none", c)
+	}
+}
+
+// taken has another space make the backup's group just before the first commit.
+type taken struct {
+	*memory.Store
+	t    *testing.T
+	done bool
+}
+
+func (s *taken) Commit(ctx context.Context, id protocol.SpaceID, c engine.Commit) (engine.Head, error) {
+	if !s.done {
+		s.done = true
+		commit(s.t, s.Store, "t", storetest.Group("g", "v", "t"))
+	}
+	return s.Store.Commit(ctx, id, c)
+}
+
 // busy has somebody else commit just before each of the first tries to commit.
 type busy struct {
 	*memory.Store

@@ -71,7 +71,7 @@ func (c *importCommand) explain(done backup.Result, err error) error {
 		return fmt.Errorf("nothing was imported: %w", err)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("import of space %q was interrupted: run it again, it goes on", c.Space)
-	case errors.Is(err, engine.ErrImpossible):
+	case errors.Is(err, engine.ErrImpossible), errors.Is(err, backup.ErrForeignGroup):
 		return fmt.Errorf("import of space %q was broken off, and nobody sees the space:"+
 			" replifire reset %s --yes gives it up: %w", c.Space, c.Space, err)
 	default:
