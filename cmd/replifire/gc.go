@@ -3,11 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/replifire/replifire/engine"
-	"github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/protocol"
 	"github.com/replifire/replifire/server"
 )
@@ -37,44 +35,22 @@ func (c *gcCommand) Run(p *program) error {
 	if err := checkSpaces(c.Spaces); err != nil {
 		return err
 	}
-	store, err := c.Open(p.ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }() // nothing is written on close
-	log := slog.New(slog.NewTextHandler(p.stderr, nil))
-	e := engine.New(store, mutate.NewRegistry(), engine.Options{Logger: log})
-	return errors.Join(c.collect(p, e), e.Close(p.ctx))
+	return withEngine(p, c.FirestoreSettings, c.collect)
 }
-
-// progressEvery is how often a long run says where it is.
-const progressEvery = 10 * time.Second
 
 // collect goes through the spaces.
 func (c *gcCommand) collect(p *program, e *engine.Engine) error {
 	var total engine.Collected
-	spaces, failed, capped, told := 0, 0, false, time.Now()
-	before := time.Now().Add(-c.Retention)
-	for id, err := range spacesOf(p, e, c.Spaces) {
-		if err != nil {
-			return fmt.Errorf("listing the spaces was cut short after %d: %w", spaces, err)
-		}
+	capped, before := false, time.Now().Add(-c.Retention)
+	spaces, failed, err := eachSpace(p, e, "gc", c.Spaces, func(id protocol.SpaceID) error {
 		done, err := c.one(p, e, id, before)
-		if p.ctx.Err() != nil {
-			return fmt.Errorf("gc was cut short in space %q, run it again: %w", id, p.ctx.Err())
-		}
-		if err != nil {
-			failed++
-			fmt.Fprintf(p.stderr, "space %q: %v\n", id, err)
-		}
-		spaces++
 		total.Tombstones += done.Tombstones
 		total.Deleted += done.Deleted
 		capped = capped || c.capped(done)
-		if time.Since(told) > progressEvery {
-			told = time.Now()
-			fmt.Fprintf(p.stderr, "%d spaces so far, now at %q\n", spaces, id)
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	fmt.Fprintf(p.stdout, "%d spaces: %s\n", spaces, c.summary(total, capped))
 	if failed > 0 {

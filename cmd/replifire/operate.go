@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
+	"time"
 
 	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
@@ -49,8 +51,7 @@ func (c *spaceCommand) operate(p *program, done string, do operation) error {
 		return err
 	}
 	defer closeStore()
-	log := slog.New(slog.NewTextHandler(p.stderr, nil))
-	e := engine.New(store, mutate.NewRegistry(), engine.Options{Logger: log})
+	e := newEngine(p, store)
 	head, err := do(e, p.ctx, c.Space)
 	// The engine purges by itself, and only logs how that went. Whether all is gone is for
 	// the purge here to say, also when the context ended the other one.
@@ -63,6 +64,55 @@ func (c *spaceCommand) operate(p *program, done string, do operation) error {
 			" run replifire gc %s: %w", c.Space, done, c.Space, err)
 	}
 	return p.tell(c.Space, head)
+}
+
+// newEngine makes an engine without mutators, which is enough for operators.
+func newEngine(p *program, s engine.Store) *engine.Engine {
+	log := slog.New(slog.NewTextHandler(p.stderr, nil))
+	return engine.New(s, mutate.NewRegistry(), engine.Options{Logger: log})
+}
+
+// withEngine opens the store for a command that goes through many spaces.
+func withEngine(
+	p *program, settings server.FirestoreSettings, do func(*program, *engine.Engine) error,
+) error {
+	store, err := settings.Open(p.ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }() // nothing is written on close
+	e := newEngine(p, store)
+	return errors.Join(do(p, e), e.Close(p.ctx))
+}
+
+// progressEvery is how often a long run says where it is.
+const progressEvery = 10 * time.Second
+
+// eachSpace does something in space after space, those that were named or all. Trouble
+// with one is printed, counted as failed, and does not keep it from the others.
+func eachSpace(
+	p *program, e *engine.Engine, command string, named []protocol.SpaceID, do func(protocol.SpaceID) error,
+) (spaces, failed int, err error) {
+	told := time.Now()
+	for id, err := range spacesOf(p, e, named) {
+		if err != nil {
+			return spaces, failed, fmt.Errorf("listing the spaces was cut short after %d, run it again: %w", spaces, err)
+		}
+		err = do(id)
+		if p.ctx.Err() != nil {
+			return spaces, failed, fmt.Errorf("%s was cut short in space %q, run it again: %w", command, id, p.ctx.Err())
+		}
+		if err != nil {
+			failed++
+			fmt.Fprintf(p.stderr, "space %q: %v\n", id, err)
+		}
+		spaces++
+		if time.Since(told) > progressEvery {
+			told = time.Now()
+			fmt.Fprintf(p.stderr, "%d spaces so far, now at %q\n", spaces, id)
+		}
+	}
+	return spaces, failed, nil
 }
 
 // tell prints the head of a space.

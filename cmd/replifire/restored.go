@@ -3,10 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/replifire/replifire/engine"
-	"github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/protocol"
 	"github.com/replifire/replifire/server"
 )
@@ -36,32 +34,20 @@ func (c *restoredCommand) Validate() error {
 
 // Run marks the spaces as restored. Trouble with one does not keep it from the others.
 func (c *restoredCommand) Run(p *program) error {
-	store, err := c.Open(p.ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }() // nothing is written on close
-	log := slog.New(slog.NewTextHandler(p.stderr, nil))
-	e := engine.New(store, mutate.NewRegistry(), engine.Options{Logger: log})
-	return errors.Join(c.mark(p, e), e.Close(p.ctx))
+	return withEngine(p, c.FirestoreSettings, c.mark)
 }
 
 // mark goes through the spaces.
 func (c *restoredCommand) mark(p *program, e *engine.Engine) error {
-	spaces, failed := 0, 0
-	for id, err := range spacesOf(p, e, c.Spaces) {
+	spaces, failed, err := eachSpace(p, e, "restored", c.Spaces, func(id protocol.SpaceID) error {
+		head, err := e.Restored(p.ctx, id)
 		if err != nil {
-			return fmt.Errorf("listing the spaces was cut short after %d, run it again: %w", spaces, err)
+			return err
 		}
-		err := markOne(p, e, id)
-		if p.ctx.Err() != nil {
-			return fmt.Errorf("restored was cut short in space %q, run it again: %w", id, p.ctx.Err())
-		}
-		if err != nil {
-			failed++
-			fmt.Fprintf(p.stderr, "space %q: %v\n", id, err)
-		}
-		spaces++
+		return p.tell(id, head)
+	})
+	if err != nil {
+		return err
 	}
 	if failed > 0 {
 		return fmt.Errorf("restored failed in %d of %d spaces, run it again", failed, spaces)
@@ -70,12 +56,4 @@ func (c *restoredCommand) mark(p *program, e *engine.Engine) error {
 		fmt.Fprintf(p.stdout, "%d spaces\n", spaces)
 	}
 	return nil
-}
-
-func markOne(p *program, e *engine.Engine, id protocol.SpaceID) error {
-	head, err := e.Restored(p.ctx, id)
-	if err != nil {
-		return err
-	}
-	return p.tell(id, head)
 }
