@@ -199,13 +199,20 @@ func TestWatchReplaced(t *testing.T) {
 	}
 }
 
+// polled is a hub that polls each minute, and a subscriber that knows the version.
+func polled(t *testing.T, version int64) (*poke.Hub, *fake, *poke.Subscription) {
+	t.Helper()
+	h, f := newHub(t, poke.Options{PollInterval: time.Minute})
+	f.set("s", version)
+	sub := subscribe(t, h, "s")
+	want(t, sub, version)
+	return h, f, sub
+}
+
 func TestPoll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h, f := newHub(t, poke.Options{PollInterval: time.Minute})
-		f.set("s", 3)
-		sub := subscribe(t, h, "s")
-		want(t, sub, 3)
+		_, f, sub := polled(t, 3)
 
 		// The watch spoke within the first minute, so the first read comes in the second.
 		time.Sleep(time.Minute)
@@ -238,10 +245,7 @@ func TestPoll(t *testing.T) {
 func TestPollBesideOwnCommits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h, f := newHub(t, poke.Options{PollInterval: time.Minute})
-		f.set("s", 1)
-		sub := subscribe(t, h, "s")
-		want(t, sub, 1)
+		h, f, sub := polled(t, 1)
 		f.change(func() { f.deaf = true })
 		for version := int64(2); len(f.begun()) == 1; version += 2 {
 			if version > 20 {
@@ -261,10 +265,7 @@ func TestPollBesideOwnCommits(t *testing.T) {
 func TestPollIsLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h, f := newHub(t, poke.Options{PollInterval: time.Minute})
-		f.set("s", 3)
-		sub := subscribe(t, h, "s")
-		want(t, sub, 3)
+		h, f, sub := polled(t, 3)
 		f.change(func() {
 			f.reading = func() {
 				f.change(func() { f.reading = nil })

@@ -114,15 +114,20 @@ func (s *space) learn(version int64, from *source) {
 	from.version = version
 	from.heard++
 	news := !s.known || version > s.version || (wentDown && version != s.version)
-	if news {
-		s.version, s.known = version, true
-	}
-	enqueue := news && !s.queued
-	s.queued = s.queued || news
+	enqueue := news && s.adopt(version)
 	s.mu.Unlock()
 	if enqueue {
 		s.hub.enqueue(s)
 	}
+}
+
+// adopt has subscribers be told a version, and reports whether the dispatcher is still to
+// hear of that. Called under mu.
+func (s *space) adopt(version int64) (enqueue bool) {
+	s.version, s.known = version, true
+	enqueue = !s.queued
+	s.queued = true
+	return enqueue
 }
 
 // check reads the head, if the watch has been silent since the last check, whatever
@@ -158,11 +163,7 @@ func (s *space) polledVersion(version int64, watched, own uint64) {
 		return
 	}
 	news := s.own.heard == own && (!s.known || version != s.version)
-	if news {
-		s.version, s.known = version, true
-	}
-	enqueue := news && !s.queued
-	s.queued = s.queued || news
+	enqueue := news && s.adopt(version)
 	deaf, restart := version != s.watched.version, s.restart
 	s.mu.Unlock()
 	if enqueue {
