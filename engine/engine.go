@@ -211,6 +211,17 @@ func (e *Engine) Watch(ctx context.Context, id protocol.SpaceID, notify func(Hea
 	})
 }
 
+// Version is the version of the space's head; 0: it does not exist. Fails as Head does.
+func (e *Engine) Version(ctx context.Context, id protocol.SpaceID) (int64, error) {
+	h, err := e.Head(ctx, id)
+	return h.Version, err
+}
+
+// WatchVersion is Watch for who needs no more of a head than its version.
+func (e *Engine) WatchVersion(ctx context.Context, id protocol.SpaceID, notify func(int64)) error {
+	return e.Watch(ctx, id, func(h Head) { notify(h.Version) })
+}
+
 // heard has pulls look for what the caller is about to be told of.
 func (e *Engine) heard(id protocol.SpaceID, head Head) {
 	if r, ok := e.readers.Peek(id); ok {

@@ -84,14 +84,7 @@ func (s *service) check(t testing.TB, space protocol.SpaceID) {
 func newHub(t testing.TB, e *engine.Engine) *poke.Hub {
 	t.Helper()
 	h := poke.NewHub(poke.Options{
-		Watch: func(ctx context.Context, id protocol.SpaceID, notify func(int64)) error {
-			return e.Watch(ctx, id, func(h engine.Head) { notify(h.Version) })
-		},
-		Head: func(ctx context.Context, id protocol.SpaceID) (int64, error) {
-			h, err := e.Head(ctx, id)
-			return h.Version, err
-		},
-		Logger: quiet,
+		Watch: e.WatchVersion, Head: e.Version, Logger: quiet,
 	})
 	t.Cleanup(h.Close)
 	return h

@@ -88,13 +88,8 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 // newHub makes the hub that watches the spaces of this instance's subscribers.
 func (s *Server) newHub() *poke.Hub {
 	return poke.NewHub(poke.Options{
-		Watch: func(ctx context.Context, id protocol.SpaceID, notify func(int64)) error {
-			return s.engine.Watch(ctx, id, func(h engine.Head) { notify(h.Version) })
-		},
-		Head: func(ctx context.Context, id protocol.SpaceID) (int64, error) {
-			h, err := s.engine.Head(ctx, id)
-			return h.Version, err
-		},
+		Watch:          s.engine.WatchVersion,
+		Head:           s.engine.Version,
 		MaxSubscribers: s.settings.MaxStreams,
 		Logger:         s.log,
 	})

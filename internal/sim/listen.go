@@ -35,12 +35,9 @@ type watch struct {
 // newHub makes an instance's hub as the server does, but for chance.
 func newHub(e *engine.Engine) *poke.Hub {
 	return poke.NewHub(poke.Options{
-		Watch: func(ctx context.Context, id protocol.SpaceID, notify func(int64)) error {
-			return e.Watch(ctx, id, func(h engine.Head) { notify(h.Version) })
-		},
+		Watch: e.WatchVersion,
 		Head: func(ctx context.Context, id protocol.SpaceID) (int64, error) {
-			h, err := e.Head(context.WithValue(ctx, runKey{}, "hub"), id)
-			return h.Version, err
+			return e.Version(context.WithValue(ctx, runKey{}, "hub"), id)
 		},
 		Jitter: func(d time.Duration) time.Duration { return d / 2 },
 		Logger: slog.New(slog.DiscardHandler),

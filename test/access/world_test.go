@@ -73,14 +73,7 @@ func newWorld(t *testing.T, a auth.Authenticator) *world {
 	}
 	w.write(t, "olga", shared)
 	w.hub = poke.NewHub(poke.Options{
-		Watch: func(ctx context.Context, id protocol.SpaceID, notify func(int64)) error {
-			return w.engine.Watch(ctx, id, func(h engine.Head) { notify(h.Version) })
-		},
-		Head: func(ctx context.Context, id protocol.SpaceID) (int64, error) {
-			h, err := w.engine.Head(ctx, id)
-			return h.Version, err
-		},
-		Logger: quiet,
+		Watch: w.engine.WatchVersion, Head: w.engine.Version, Logger: quiet,
 	})
 	h, err := handlers.New(handlers.Config{
 		Engine: w.engine, Hub: w.hub, Authenticator: a, Policy: policy, Members: policy, Logger: quiet,
