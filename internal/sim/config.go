@@ -96,6 +96,7 @@ const (
 	Converge       Invariant = "I12 Converge"
 	NoPoison       Invariant = "I13 No-Poison"
 	Poke           Invariant = "I14 Poke"
+	Rejections     Invariant = "Rejections"
 	Storage        Invariant = "Storage"
 )
 

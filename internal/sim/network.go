@@ -189,7 +189,8 @@ func (w *world) judgePush(r *request, h *history) {
 // judgePull wants to see what was committed before the pull came.
 func (w *world) judgePull(r *request) {
 	var a struct {
-		Cookie json.RawMessage `json:"cookie"`
+		Cookie     json.RawMessage `json:"cookie"`
+		Rejections told            `json:"rejections"`
 	}
 	if err := json.Unmarshal(r.answer, &a); err != nil {
 		w.report(violated(Prefix, "answer to #%d: %v", r.number, err))
@@ -203,7 +204,9 @@ func (w *world) judgePull(r *request) {
 	if v.seq < r.since {
 		w.report(violated(Durable, "pull #%d is answered with version %d/%s (%d), older than commit %d, which it must show",
 			r.number, v.number, v.epoch, v.seq, r.since))
+		return
 	}
+	w.report(w.oracle.rejections(r, v, a.Rejections))
 }
 
 // temporary reports whether a client may well send the same again.

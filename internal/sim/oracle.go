@@ -22,9 +22,11 @@ type version struct {
 	seq    int // counts all commits, and what else changes a space
 	state  entries
 	lmids  map[protocol.ClientID]int64
-	prev   *version
-	at     time.Time // when it was committed
-	by     int       // the instance that was told of it, if one was
+	// rejected are those of the clients in lmids.
+	rejected rejected
+	prev     *version
+	at       time.Time // when it was committed
+	by       int       // the instance that was told of it, if one was
 	// dead are the groups of before the space was last deleted, and gone is what
 	// lmids was then; never changed.
 	dead map[protocol.ClientGroupID]bool
@@ -103,7 +105,7 @@ func (o *oracle) space(id protocol.SpaceID) *history {
 			all: map[string]*version{}, first: map[string]int{},
 			groups: map[protocol.ClientGroupID]bool{},
 		}
-		h.enter(&version{state: entries{}, lmids: map[protocol.ClientID]int64{}})
+		h.enter(&version{state: entries{}, lmids: map[protocol.ClientID]int64{}, rejected: rejected{}})
 		o.spaces[id] = h
 	}
 	return h
@@ -126,7 +128,7 @@ func (o *oracle) wiped(id protocol.SpaceID) {
 	o.seq++
 	h.lost = o.seq
 	clear(h.groups)
-	h.enter(&version{seq: o.seq, state: entries{}, lmids: map[protocol.ClientID]int64{}})
+	h.enter(&version{seq: o.seq, state: entries{}, lmids: map[protocol.ClientID]int64{}, rejected: rejected{}})
 }
 
 // restored puts a space back to a version.
@@ -146,13 +148,13 @@ func (o *oracle) committed(id protocol.SpaceID, c engine.Commit) *Violation {
 	before := h.head
 	v := &version{
 		number: c.Next.Version, epoch: c.Next.Epoch, seq: o.seq,
-		state: maps.Clone(before.state), lmids: maps.Clone(before.lmids), dead: before.dead, gone: before.gone,
-		prev: before, at: time.Now(),
+		state: maps.Clone(before.state), lmids: maps.Clone(before.lmids), rejected: maps.Clone(before.rejected),
+		dead: before.dead, gone: before.gone, prev: before, at: time.Now(),
 	}
 	if c.Next.DeletedVersion > c.Prev.DeletedVersion {
 		h.lost = o.seq
 		v.dead, v.gone = maps.Clone(h.groups), before.lmids
-		v.lmids = map[protocol.ClientID]int64{}
+		v.lmids, v.rejected = map[protocol.ClientID]int64{}, rejected{}
 	}
 	if c.Next.Base > c.Prev.Base {
 		h.resets++
@@ -228,7 +230,7 @@ func (o *oracle) replay(before, v *version, state entries) *Violation {
 	if len(v.lmids) == 0 { // the space was deleted
 		clear(lmids)
 	}
-	r := &rerun{oracle: o, state: state, lmids: lmids, to: v.lmids}
+	r := &rerun{oracle: o, version: v, state: state, lmids: lmids}
 	for token := range strings.FieldsSeq(log[len(old):]) {
 		if violation := r.token(token); violation != nil {
 			return violation
@@ -270,10 +272,10 @@ func compare(i Invariant, where string, want, got entries) *Violation {
 
 // rerun is the replay of one commit.
 type rerun struct {
-	oracle *oracle
-	state  entries
-	lmids  map[protocol.ClientID]int64
-	to     map[protocol.ClientID]int64
+	oracle  *oracle
+	version *version // that comes of it
+	state   entries
+	lmids   map[protocol.ClientID]int64
 }
 
 // token replays one mutation that had effects.
@@ -289,8 +291,8 @@ func (r *rerun) token(token string) *Violation {
 		return violated(ExactlyOnce, "unknown token %s", token)
 	case id <= r.lmids[c]:
 		return violated(ExactlyOnce, "%s has effects again, lastMutationID is %d already", token, r.lmids[c])
-	case id > r.to[c]:
-		return violated(Atomic, "%s has effects, but lastMutationID is %d", token, r.to[c])
+	case id > r.version.lmids[c]:
+		return violated(Atomic, "%s has effects, but lastMutationID is %d", token, r.version.lmids[c])
 	}
 	if violation := r.rejectedUpTo(c, id-1, Ordered); violation != nil {
 		return violation
@@ -310,6 +312,7 @@ func (r *rerun) rejectedUpTo(c protocol.ClientID, to int64, i Invariant) *Violat
 			return violated(i, "%s.%d (%s) is acknowledged or passed over without effects",
 				c, id, r.oracle.issued[c][id-1].name)
 		}
+		r.version.rejected.add(c, rejectedAt{rejection{id, r.oracle.issued[c][id-1].name}, r.version.number})
 	}
 	return nil
 }
