@@ -33,15 +33,20 @@ type lookahead struct {
 }
 
 // commitLookingAhead commits c, and returns when both the commit and the looking
-// ahead are over.
+// ahead are over: the end of the one is the end of the other, since a mutator that waits
+// for something must not delay those whose commit is done.
 func (b *pushBatch) commitLookingAhead(c Commit) error {
+	ctx, cancel := b.space.mutatorContext()
+	defer cancel()
 	over := make(chan error, 1)
-	go func() { over <- b.commit(c) }()
+	go func() {
+		err := b.commit(c)
+		cancel()
+		over <- err
+	}()
 	l := &lookahead{
 		batch: b, base: b.base.fork(), top: &layer{below: b.done}, last: map[protocol.ClientID]int64{},
 	}
-	ctx, cancel := b.space.mutatorContext()
-	defer cancel()
 	gather := time.NewTimer(time.Hour)
 	defer gather.Stop()
 	for {

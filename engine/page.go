@@ -8,9 +8,9 @@ import (
 	"github.com/replifire/replifire/protocol"
 )
 
-// firstPage is how many entries a pull reads before it answers: a change of
-// usual size is then in memory, and what is larger is streamed.
-const firstPage = 256
+// firstPage is how many entries, or about how many bytes of them, a pull reads before it
+// answers: a change of usual size is then in memory, and what is larger is streamed.
+const firstPage, firstPageBytes = 256, 1 << 20
 
 // page is the beginning of a sequence of entries, and the way to the rest.
 type page struct {
@@ -25,7 +25,7 @@ type page struct {
 func readPage(ctx context.Context, seq iter.Seq2[Entry, error]) (*page, error) {
 	next, stop := iter.Pull2(seq)
 	p := &page{next: next, stop: stop, taken: new(atomic.Bool)}
-	for len(p.entries) < firstPage {
+	for bytes := 0; len(p.entries) < firstPage && bytes < firstPageBytes; {
 		e, err, ok := next()
 		if err != nil {
 			stop()
@@ -36,13 +36,18 @@ func readPage(ctx context.Context, seq iter.Seq2[Entry, error]) (*page, error) {
 			return p, nil
 		}
 		p.entries = append(p.entries, e)
+		bytes += len(e.Key) + len(e.Value)
 	}
-	context.AfterFunc(ctx, func() {
-		if p.taken.CompareAndSwap(false, true) {
-			stop()
-		}
-	})
+	context.AfterFunc(ctx, p.close)
 	return p, nil
+}
+
+// close lets go of the rest, unless somebody has taken it: a sequence must not be stopped
+// by two at once.
+func (p *page) close() {
+	if p.taken.CompareAndSwap(false, true) {
+		p.stop()
+	}
 }
 
 // patch turns the entries into operations; op's second result false leaves one out.

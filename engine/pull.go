@@ -230,7 +230,7 @@ func (p *pull) answer(
 	})
 	if err := group.Wait(); err != nil {
 		if page != nil {
-			page.stop()
+			page.close()
 		}
 		return nil, err
 	}
