@@ -32,6 +32,8 @@ const (
 	// DefaultMaxBatchBytes is what the emulator can take, with room to spare:
 	// production takes 10 MiB, the emulator hangs above 4 (firestore.md §4).
 	DefaultMaxBatchBytes = 3 << 20
+	// DefaultMaxReadBytes bounds what the mutators of one commit have in memory.
+	DefaultMaxReadBytes = 64 << 20
 	// DefaultMaxQueueBytes bounds the mutations that wait for one space.
 	DefaultMaxQueueBytes = 64 << 20
 	// DefaultMaxQueuePushes bounds the pushes that wait for one space.
@@ -69,6 +71,7 @@ type Options struct {
 	StoreTimeout      time.Duration // for one call of the store
 	MaxBatchMutations int           // in one commit
 	MaxBatchBytes     int           // about, in one commit; also what one mutation may write
+	MaxReadBytes      int           // about, of entries read for one commit; also what one mutation may read
 	MaxQueueBytes     int           // waiting for one space
 	MaxQueuePushes    int           // waiting for one space
 	MaxKeyBytes       int           // of an entry, at most the constant of this name
@@ -103,6 +106,7 @@ func (o Options) withDefaults() Options {
 	o.PushTimeout = cmp.Or(o.PushTimeout, DefaultPushTimeout)
 	o.StoreTimeout = cmp.Or(o.StoreTimeout, DefaultStoreTimeout)
 	o.MaxBatchMutations = cmp.Or(o.MaxBatchMutations, DefaultMaxBatchMutations)
+	o.MaxReadBytes = cmp.Or(o.MaxReadBytes, DefaultMaxReadBytes)
 	o.MaxBatchBytes = cmp.Or(o.MaxBatchBytes, DefaultMaxBatchBytes)
 	o.MaxQueueBytes = cmp.Or(o.MaxQueueBytes, DefaultMaxQueueBytes)
 	o.MaxQueuePushes = cmp.Or(o.MaxQueuePushes, DefaultMaxQueuePushes)

@@ -2,10 +2,10 @@ package engine
 
 import "sync"
 
-// expectations say of which mutators the keys they ask for have no value, because they
+// expectations say of which mutators the keys they ask for are not stored, because they
 // create things, by what they have read so far. Such a key is not read: the mutator
 // runs as if it had no value, and the commit holds on the condition that it is not
-// stored (Commit.Absent). That saves a round trip, and a read that Firestore bills. Who
+// stored (Commit.Absent), not even as a tombstone. That saves a round trip, and a read that Firestore bills. Who
 // was wrong has one commit refused, reads, and is not trusted again for a while. Safe
 // for concurrent use; bounded by the mutators that are registered.
 type expectations struct {
@@ -16,7 +16,7 @@ type expectations struct {
 
 // record is what the reads of a mutator have found.
 type record struct {
-	row  int // keys without a value in a row, up to need
+	row  int // keys in a row that are not stored, up to need
 	need int // how many it takes
 }
 
@@ -35,7 +35,7 @@ func (e *expectations) absence(mutator string) bool {
 // learn notes what a run of a mutator found where the store was read for it. Who was
 // wrong needs twice as many keys the next time.
 func (e *expectations) learn(mutator string, tx *transaction) {
-	if tx.present+tx.absent == 0 || e.after < 0 {
+	if tx.stored+tx.absent == 0 || e.after < 0 {
 		return
 	}
 	e.mu.Lock()
@@ -46,7 +46,7 @@ func (e *expectations) learn(mutator string, tx *transaction) {
 		e.absent[mutator] = r
 	}
 	switch {
-	case tx.present == 0:
+	case tx.stored == 0:
 		r.row = min(r.row+tx.absent, r.need)
 	case r.row >= r.need:
 		r.row, r.need = 0, min(2*r.need, maxNeed)

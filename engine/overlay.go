@@ -12,6 +12,9 @@ import (
 type value struct {
 	json json.RawMessage
 	live bool
+	// dead: it has nothing, and yet a document is stored for it: a tombstone, or what a reset
+	// has left.
+	dead bool
 }
 
 // layer buffers writes over what lies below it. A mutation runs on a layer of
@@ -73,7 +76,9 @@ type base struct {
 	known  *memo // as of head; not written to
 	values btree.Map[string, value]
 	whole  []span // parts of the key space that are read whole, in order, disjoint
-	reads  int
+	reads  int    // entries
+	// readBytes is about what they take in memory.
+	readBytes int
 
 	used          map[string]bool // keys that were asked for
 	expected      map[string]bool // those that were not read, and must not be stored
@@ -96,7 +101,7 @@ func newBase(head Head, known *memo) *base {
 // fork is a copy that can learn more by itself.
 func (b *base) fork() *base {
 	c := newBase(b.head, b.known)
-	c.values, c.whole, c.reads = *b.values.Copy(), b.whole, b.reads
+	c.values, c.whole, c.reads, c.readBytes = *b.values.Copy(), b.whole, b.reads, b.readBytes
 	return c
 }
 
@@ -114,7 +119,7 @@ func (b *base) find(key string) (value, bool) {
 // visible turns a stored entry, or its absence, into what a mutator sees.
 func (b *base) visible(e Entry, stored bool) value {
 	if !stored || e.Deleted || e.Version <= b.head.Base {
-		return value{}
+		return value{dead: stored}
 	}
 	return value{json: e.Value, live: true}
 }
@@ -137,11 +142,12 @@ func (b *base) absent(key string) bool {
 
 // first is the least key with a value in from ≤ key < to. Where the part is not
 // read whole up to that key, known is false and what is missing is noted, limit
-// entries of it.
+// entries of it, or more where so far there were none but deleted ones.
 func (b *base) first(from, to string, limit int) (key string, v value, ok, known bool) {
-	for {
+	for hidden := 0; ; {
 		i := slices.IndexFunc(b.whole, func(s span) bool { return s.contains(from) })
 		if i < 0 {
+			limit = max(limit, min(2*hidden, scanPage))
 			b.missingRanges = append(b.missingRanges, Range{From: from, To: to, Limit: limit})
 			return "", value{}, false, false
 		}
@@ -150,8 +156,12 @@ func (b *base) first(from, to string, limit int) (key string, v value, ok, known
 			if (end != "" && k >= end) || (to != "" && k >= to) {
 				return false
 			}
-			key, v, ok = k, w, w.live
-			return !ok
+			if !w.live {
+				hidden++
+				return true
+			}
+			key, v, ok = k, w, true
+			return false
 		})
 		if ok || end == "" || (to != "" && end >= to) {
 			return key, v, ok, true
@@ -170,6 +180,7 @@ func (b *base) expect(keys []string) {
 func (b *base) addEntry(key string, v value) {
 	b.values.Set(key, v)
 	b.reads++
+	b.readBytes += memoBytes(key, v)
 }
 
 // addRange notes the entries that a store returned for r.
@@ -204,14 +215,15 @@ func (b *base) addSpan(s span) {
 	b.whole = apart
 }
 
-// missing takes the list of what is to be read.
+// missing takes the list of what is to be read: of ranges the first ones, since who was
+// interrupted first has asked first.
 func (b *base) missing() (keys []string, ranges []Range) {
 	for key := range b.missingKeys {
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)
 	for _, r := range b.missingRanges {
-		if !slices.Contains(ranges, r) {
+		if len(ranges) < maxRanges && !slices.Contains(ranges, r) {
 			ranges = append(ranges, r)
 		}
 	}

@@ -3,14 +3,17 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/replifire/replifire/protocol"
 )
 
 // maxPushClients bounds the clients of one push, each of which is a document to
-// read. A real client group has a few: the tabs of a browser.
-const maxPushClients = 1000
+// read, and maxPushClientBytes their ids, which are asked for in one request. A real
+// client group has a few, the tabs of a browser, and ids of 20 or 36 bytes.
+const maxPushClients, maxPushClientBytes = 1000, 64 << 10
 
 // Push applies a push's mutations, each once, in order, or rejects them. It
 // returns nil when every one of them is acknowledged by a commit that is durable;
@@ -31,13 +34,26 @@ func (e *Engine) Push(ctx context.Context, c Caller, req *protocol.PushRequest) 
 		j.bytes += len(m.Args) + len(m.Name) + 200
 		clients[m.ClientID] = true
 	}
-	if len(clients) > maxPushClients {
-		return &protocol.DecodeError{
-			Field:  "mutations",
-			Reason: fmt.Sprintf("more than %d clients in one push", maxPushClients),
-		}
+	j.clients = slices.Sorted(maps.Keys(clients))
+	if err := checkClients(j.clients); err != nil {
+		return err
 	}
 	return e.do(j)
+}
+
+func checkClients(ids []protocol.ClientID) error {
+	bytes := 0
+	for _, id := range ids {
+		bytes += len(id)
+	}
+	if len(ids) > maxPushClients || bytes > maxPushClientBytes {
+		return &protocol.DecodeError{
+			Field: "mutations",
+			Reason: fmt.Sprintf("more than %d clients, or %d bytes of their ids, in one push",
+				maxPushClients, maxPushClientBytes),
+		}
+	}
+	return nil
 }
 
 func (e *Engine) newJob(ctx context.Context, c Caller) *job {

@@ -21,8 +21,15 @@ const (
 	jobShare = 64
 	// maxRounds bounds the rounds of reading that one mutation may cause.
 	maxRounds = 1000
-	// maxReads bounds the entries that a batch holds in memory.
+	// maxReads bounds the entries that a batch reads, as Options.MaxReadBytes their bytes.
+	// What is read at once comes on top.
 	maxReads = 200_000
+	// maxRanges bounds what is read at once: pages of scans that nobody may need in the end.
+	maxRanges = 32
+	// maxNames bounds, in bytes, the names of the groups and clients that a batch asks for,
+	// with nameBytes for what stands around each: the emulator takes 4 MiB in a request, and
+	// of an id each byte may have to be escaped.
+	maxNames, nameBytes = 512 << 10, 200
 	// maxRejectionName bounds, in bytes, the mutator name stored with a rejection.
 	maxRejectionName = 100
 )
@@ -33,6 +40,7 @@ type pushBatch struct {
 	jobs  []*batchJob
 	steps []step
 	at    int  // the steps before it are decided
+	alone bool // there is one step only, since together they read too much
 	again bool // an earlier try has failed: nothing is expected, all is read
 
 	clients   map[protocol.ClientID]*Client // as this batch leaves them
@@ -48,8 +56,9 @@ type pushBatch struct {
 // batchJob is a push's part in a batch.
 type batchJob struct {
 	*job
-	end  int   // how many of its mutations are decided after this batch
-	stop error // why it goes no further
+	planned int   // how many of its mutations are steps
+	end     int   // how many of its mutations are decided after this batch
+	stop    error // why it goes no further
 }
 
 // rejected is a mutation refused for good, to be logged once that is durable.
@@ -66,7 +75,11 @@ func newPushBatch(s *space, jobs []*job, limit int) *pushBatch {
 		dirty:   map[protocol.ClientID]bool{},
 		groups:  map[protocol.ClientGroupID]ClientGroup{},
 	}
-	for _, j := range jobs {
+	for names := 0; len(b.jobs) < min(len(jobs), limit); {
+		j := jobs[len(b.jobs)]
+		if names += j.names(); names > maxNames && len(b.jobs) > 0 {
+			break
+		}
 		b.jobs = append(b.jobs, &batchJob{job: j, end: j.decided})
 	}
 	share := limit
@@ -74,23 +87,32 @@ func newPushBatch(s *space, jobs []*job, limit int) *pushBatch {
 		share = jobShare
 	}
 	b.plan(limit, share)
+	b.jobs = slices.DeleteFunc(b.jobs, func(j *batchJob) bool { return j.planned == 0 })
 	return b
+}
+
+// names is about how many bytes it takes to ask for a push's group and clients.
+func (j *job) names() int {
+	n := nameBytes + len(j.group)
+	for _, id := range j.clients {
+		n += nameBytes + len(id)
+	}
+	return n
 }
 
 // plan gives the pushes turns of jobChunk mutations until limit is reached, and each
 // has its share.
 func (b *pushBatch) plan(limit, share int) {
-	planned := make([]int, len(b.jobs))
 	for more := true; more && len(b.steps) < limit; {
 		more = false
-		for i, j := range b.jobs {
-			rest := j.mutations[j.decided+planned[i]:]
-			n := min(len(rest), jobChunk, limit-len(b.steps), share-planned[i])
+		for _, j := range b.jobs {
+			rest := j.mutations[j.decided+j.planned:]
+			n := min(len(rest), jobChunk, limit-len(b.steps), share-j.planned)
 			for k := range n {
-				b.steps = append(b.steps, step{job: j, m: &rest[k], pos: j.decided + planned[i] + k})
+				b.steps = append(b.steps, step{job: j, m: &rest[k], pos: j.decided + j.planned + k})
 			}
-			planned[i] += n
-			more = more || (len(rest) > n && planned[i] < share)
+			j.planned += n
+			more = more || (len(rest) > n && j.planned < share)
 		}
 	}
 }
@@ -154,9 +176,9 @@ func (b *pushBatch) unknown() Documents {
 		if _, ok := b.space.known.groups[j.group]; !ok {
 			groups[j.group] = true
 		}
-		for _, m := range j.mutations[j.decided:] {
-			if _, ok := b.space.known.clients[m.ClientID]; !ok {
-				clients[m.ClientID] = true
+		for _, id := range j.clients {
+			if _, ok := b.space.known.clients[id]; !ok {
+				clients[id] = true
 			}
 		}
 	}
@@ -199,8 +221,8 @@ func (b *pushBatch) admitSpace() {
 }
 
 func (b *pushBatch) admitsClients(j *batchJob) bool {
-	for _, m := range j.mutations[j.decided:] {
-		if c, ok := b.client(m.ClientID); ok && c.GroupID != j.group {
+	for _, id := range j.clients {
+		if c, ok := b.client(id); ok && c.GroupID != j.group {
 			return false
 		}
 	}
@@ -245,9 +267,11 @@ func (b *pushBatch) commitAll() error {
 
 // others are those of the jobs that are not part of the batch.
 func (b *pushBatch) others(jobs []*job) []*job {
-	return slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool {
-		return slices.ContainsFunc(b.jobs, func(own *batchJob) bool { return own.job == j })
-	})
+	own := map[*job]bool{}
+	for _, j := range b.jobs {
+		own[j.job] = true
+	}
+	return slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return own[j] })
 }
 
 // refuses reports whether a job was stopped for what only a fresh read may say.

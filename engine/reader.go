@@ -165,12 +165,15 @@ func (r *reader) read(l *look) {
 	if l.snap, l.err = r.engine.snapshot(ctx, r.id, docs); l.err != nil {
 		return
 	}
-	after, ok := r.follow(before, l.snap.Head(), l.since, began)
-	if !ok {
-		return
+	defer r.engine.limitTails()
+	for done := false; !done; {
+		after, ok := r.follow(before, l.snap.Head(), l.since, began)
+		if !ok {
+			return
+		}
+		entries, clients, err := readChanges(ctx, l.snap, after, r.engine.opts.MaxTailBytes)
+		done = r.extend(l.snap.Head(), after, entries, clients, err, began)
 	}
-	entries, clients, err := readChanges(ctx, l.snap, after, r.engine.opts.MaxTailBytes)
-	r.extend(l.snap.Head(), after, entries, clients, err, began)
 }
 
 // follow compares the tail with a head that was read, and says after which version
@@ -193,7 +196,7 @@ func (r *reader) follow(before, head Head, since int64, began time.Time) (after 
 		// leave a hole.
 		t.reset(head, head.Version)
 	}
-	back := since < t.from && since >= head.Floor && head.Version-since <= maxTailVersions
+	back := since < t.from && since > t.beyond && since >= head.Floor && head.Version-since <= maxTailVersions
 	switch {
 	case back:
 		return since, true
@@ -210,23 +213,30 @@ func (r *reader) follow(before, head Head, since int64, began time.Time) (after 
 }
 
 // extend takes in the changes that were read, unless the tail has gone on by itself
-// meanwhile. Changes that could not be read leave an empty tail and no hole.
-func (r *reader) extend(head Head, after int64, entries []Entry, clients []Client, err error, began time.Time) {
+// meanwhile. Changes that could not be read leave an empty tail and no hole. False: they
+// are too many as far back as that, and it is to be gone on without.
+func (r *reader) extend(
+	head Head, after int64, entries []Entry, clients []Client, err error, began time.Time,
+) (done bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.account(r.tail.bytes)
 	t := &r.tail
 	switch {
 	case r.gone || t.live && t.head.Version > head.Version:
-		return
+		return true
+	case errors.Is(err, errTooMuch) && after < t.from && t.sameHistory(head):
+		t.beyond = after
+		return false
 	case err != nil:
 		t.reset(head, head.Version)
-		return
+		return true
 	case !t.live || after < t.from || t.head.Version < after:
 		t.reset(head, after)
 	}
 	t.add(head, entries, clients)
 	r.checked = began
+	return true
 }
 
 // account tells the engine how the tail has grown; called under mu, with the bytes of

@@ -41,6 +41,7 @@ type known struct {
 	head    Head
 	clients map[protocol.ClientID]Client
 	groups  map[protocol.ClientGroupID]ClientGroup
+	bytes   int // about, of clients and groups
 	entries memo
 }
 
@@ -54,6 +55,7 @@ func newSpace(e *Engine, id protocol.SpaceID) *space {
 }
 
 func (k *known) forget() {
+	k.count(-k.bytes)
 	k.loaded, k.head = false, Head{}
 	k.clients = map[protocol.ClientID]Client{}
 	k.groups = map[protocol.ClientGroupID]ClientGroup{}
@@ -69,14 +71,40 @@ func (k *known) learn(snap Snapshot, docs Documents) {
 	k.loaded, k.head = true, snap.Head()
 	for _, id := range docs.Groups {
 		if g, ok := snap.Group(id); ok {
-			k.groups[id] = g
+			k.addGroup(g)
 		}
 	}
 	for _, id := range docs.Clients {
 		if c, ok := snap.Client(id); ok {
-			k.clients[id] = c
+			k.addClient(c)
 		}
 	}
+}
+
+func (k *known) addClient(c Client) {
+	if old, ok := k.clients[c.ID]; ok {
+		k.count(-clientBytes(old))
+	}
+	k.clients[c.ID] = c
+	k.count(clientBytes(c))
+}
+
+func (k *known) addGroup(g ClientGroup) {
+	if _, ok := k.groups[g.ID]; !ok {
+		k.count(groupBytes)
+	}
+	k.groups[g.ID] = g
+}
+
+// count counts bytes of clients and groups among those of all spaces.
+func (k *known) count(bytes int) {
+	k.bytes += bytes
+	k.entries.total.Add(int64(bytes))
+}
+
+// overfull reports whether clients and groups take more than they may.
+func (k *known) overfull() bool {
+	return len(k.clients) > maxKnownClients || k.entries.total.Load() > k.entries.max
 }
 
 // work is the worker: it ends when the queue is empty.
@@ -173,13 +201,12 @@ func (s *space) push(jobs []*job) {
 		}
 		b := newPushBatch(s, jobs, limit)
 		err := b.decide(wanted, tried)
+		if b.won != nil { // an earlier try of ours turns out to have been applied
+			b, err = b.won, nil
+		}
 		if err == nil {
 			s.settle(b)
-			return
-		}
-		if won := b.won; won != nil { // an earlier try of ours turns out to have been applied
-			s.queue.putBack(won.others(jobs))
-			s.settle(won)
+			s.queue.putBack(b.others(jobs)) // their turn comes next
 			return
 		}
 		if b.nonce() != "" {
@@ -195,7 +222,8 @@ func (s *space) push(jobs []*job) {
 			}
 			return
 		case errors.Is(err, ErrCorrupt):
-			s.isolate(jobs, err)
+			s.queue.putBack(b.others(jobs))
+			s.isolate(b.jobs, err)
 			return
 		case errors.Is(err, ErrImpossible):
 			limit = b.narrow()
@@ -211,13 +239,13 @@ func (s *space) push(jobs []*job) {
 
 // isolate finds the push that touches a corrupt document, which must not fail
 // its neighbours.
-func (s *space) isolate(jobs []*job, err error) {
+func (s *space) isolate(jobs []*batchJob, err error) {
 	if len(jobs) == 1 {
 		jobs[0].finish(err)
 		return
 	}
 	for _, j := range jobs {
-		s.push([]*job{j})
+		s.push([]*job{j.job})
 	}
 }
 
@@ -299,10 +327,10 @@ func (s *space) settle(b *pushBatch) {
 		s.committed(&b.batch)
 	}
 	for _, c := range b.changed() {
-		s.known.clients[c.ID] = c
+		s.known.addClient(c)
 	}
 	for _, g := range b.newGroups {
-		s.known.groups[g.ID] = g
+		s.known.addGroup(g)
 		s.engine.remember(g, s.known.head.Epoch)
 	}
 	s.memorize(&b.batch)
@@ -315,7 +343,7 @@ func (s *space) settle(b *pushBatch) {
 		}
 	}
 	s.queue.putBack(unfinished)
-	if len(s.known.clients) > maxKnownClients {
+	if s.known.overfull() {
 		s.known.forget()
 	}
 }

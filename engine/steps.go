@@ -85,10 +85,10 @@ func (b *pushBatch) step(ctx context.Context, st step, rounds int) stepOutcome {
 	top := &layer{below: b.done}
 	tx := b.transaction(st, top)
 	err := b.mutate(ctx, tx, st)
-	if tx.interrupted && rounds < maxRounds && b.base.reads < maxReads {
-		return stepInterrupted
-	}
 	if tx.interrupted {
+		if outcome := b.interrupted(rounds); outcome != stepDecided {
+			return outcome
+		}
 		err = errors.New("mutation reads too much")
 	}
 	if mutate.IsRetry(err) {
@@ -108,6 +108,26 @@ func (b *pushBatch) step(ctx context.Context, st step, rounds int) stepOutcome {
 	b.space.engine.expectations.learn(st.m.Name, tx)
 	b.acknowledge(st, err)
 	return stepDecided
+}
+
+// interrupted says how a step goes on that has to read. Most of what a batch has read others
+// asked for: who finds no room is the first of the next batch, then has one to itself, and
+// is to be rejected only for what it reads alone.
+func (b *pushBatch) interrupted(rounds int) stepOutcome {
+	switch {
+	case rounds >= maxRounds:
+		return stepDecided
+	case b.base.reads < maxReads && b.base.readBytes < b.space.engine.opts.MaxReadBytes:
+		return stepInterrupted
+	case b.at > 0:
+		return stepFull
+	case b.alone:
+		return stepDecided
+	default:
+		b.alone, b.steps = true, b.steps[:1]
+		b.base.reads, b.base.readBytes = 0, 0
+		return stepInterrupted
+	}
 }
 
 // size is about what the commit weighs so far.
@@ -156,7 +176,7 @@ func (b *pushBatch) acknowledge(st step, err error) {
 		g := ClientGroup{ID: st.job.group, UserID: st.job.caller.UserID, Space: b.space.id, CreatedAt: b.now}
 		b.groups[g.ID] = g
 		b.newGroups = append(b.newGroups, g)
-		b.bytes += 600
+		b.bytes += groupBytes
 	}
 	before := 0
 	if b.dirty[c.ID] {
@@ -186,6 +206,9 @@ func (b *pushBatch) reject(c *Client, m *protocol.Mutation, err error) {
 	}
 	b.rejected = append(b.rejected, rejected{client: c.ID, Rejection: r, cause: err})
 }
+
+// groupBytes is about what a client group costs in a commit.
+const groupBytes = 600
 
 // clientBytes is about what a client costs in a commit.
 func clientBytes(c Client) int {

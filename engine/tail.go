@@ -27,6 +27,7 @@ type tail struct {
 	live    bool
 	head    Head
 	from    int64
+	beyond  int64 // from there on they are known to be more than a tail holds; -1: not known
 	changes *btree.BTreeG[change]
 	entries map[string]int64 // the versions by which changes are found
 	clients map[protocol.ClientID]int64
@@ -91,13 +92,13 @@ func (c change) bytes() int {
 
 // drop forgets everything.
 func (t *tail) drop() {
-	t.live, t.head, t.from, t.bytes = false, Head{}, 0, 0
+	t.live, t.head, t.from, t.beyond, t.bytes = false, Head{}, 0, -1, 0
 	t.changes, t.entries, t.clients = nil, nil, nil
 }
 
 // reset begins at a version, from which on changes are known.
 func (t *tail) reset(head Head, from int64) {
-	t.live, t.head, t.from, t.bytes = true, head, from, 0
+	t.live, t.head, t.from, t.beyond, t.bytes = true, head, from, -1, 0
 	t.changes = btree.NewBTreeGOptions(change.before, btree.Options{NoLocks: true})
 	t.entries, t.clients = map[string]int64{}, map[protocol.ClientID]int64{}
 }
@@ -185,7 +186,8 @@ func readChanges(ctx context.Context, snap Snapshot, after int64, limit int) ([]
 	var clients []Client
 	bytes := 0
 	for e, err := range snap.Entries(ctx, after) {
-		if bytes += len(e.Key) + len(e.Value) + changeBytes; cmp.Or(err, overflow(bytes, limit)) != nil {
+		// As much as it will take with the JSON of its operation (change.bytes).
+		if bytes += 3*len(e.Key) + 2*len(e.Value) + changeBytes; cmp.Or(err, overflow(bytes, limit)) != nil {
 			return nil, nil, cmp.Or(err, errTooMuch)
 		}
 		entries = append(entries, e)

@@ -33,8 +33,9 @@ type transaction struct {
 	// expects: a key that is not known is taken to have no value (expectations).
 	expects  bool
 	expected []string // keys of which that was taken
-	// What the keys had that were read from the store for this batch.
-	present, absent int
+	// How many of the keys that were read from the store for this batch are stored there,
+	// if only as a tombstone, and how many are not.
+	stored, absent int
 }
 
 // limits are what an operator allows of what a store can hold. The zero limits allow
@@ -95,12 +96,12 @@ func (t *transaction) get(key string) (value, error) {
 	return v, nil
 }
 
-// count notes what a key had that was read for this batch.
+// count notes what was read of a key for this batch.
 func (t *transaction) count(key string) {
 	v, read := t.base.values.Get(key)
 	switch {
-	case read && v.live:
-		t.present++
+	case read && (v.live || v.dead):
+		t.stored++
 	case read:
 		t.absent++
 	}
