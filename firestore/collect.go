@@ -116,7 +116,7 @@ func (s *Store) Expired(
 	ctx context.Context, space protocol.SpaceID, before time.Time, limit int,
 ) (engine.Expired, error) {
 	query := tombstonesByAge.under(s.spaceRef(space), nil, bound{"<", before}).
-		Select(fieldVersion).Limit(limit)
+		Select(fieldVersion, fieldDeletedAt).Limit(limit) // both: it is resumed behind the last
 	var found engine.Expired
 	for version, err := range stream(ctx, query, decodeVersion) {
 		if err != nil {
@@ -124,6 +124,9 @@ func (s *Store) Expired(
 		}
 		found.Tombstones++
 		found.Floor = max(found.Floor, version)
+		if found.Tombstones == limit {
+			break // A resumed query has its whole limit again.
+		}
 	}
 	return found, nil
 }
@@ -149,6 +152,9 @@ func (s *Store) Spaces(
 			return nil, err
 		}
 		ids = append(ids, id)
+		if len(ids) == limit {
+			break // A resumed query has its whole limit again.
+		}
 	}
 	return ids, nil
 }

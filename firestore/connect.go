@@ -42,7 +42,7 @@ var (
 	emulated = keepalive.ClientParameters{Time: 6 * time.Minute, Timeout: keepaliveTimeout}
 )
 
-func clientOptions(c Config) ([]option.ClientOption, error) {
+func clientOptions(c Config, connections int) ([]option.ClientOption, error) {
 	if c.Conn != nil {
 		return []option.ClientOption{option.WithGRPCConn(c.Conn)}, nil
 	}
@@ -52,10 +52,6 @@ func clientOptions(c Config) ([]option.ClientOption, error) {
 			return nil, err
 		}
 		return []option.ClientOption{option.WithGRPCConn(conn)}, nil
-	}
-	connections := c.Connections
-	if connections == 0 {
-		connections = DefaultConnections
 	}
 	return []option.ClientOption{
 		option.WithGRPCConnectionPool(connections),

@@ -61,8 +61,11 @@ const (
 	fieldReason     = "reason"
 )
 
-func (s *Store) spaceRef(id protocol.SpaceID) *firestore.DocumentRef {
-	return s.client.Collection(spacesCollection).Doc(escapeID(string(id)))
+func (s *Store) spaceRef(id protocol.SpaceID) *firestore.DocumentRef { return headRef(s.client, id) }
+
+// headRef is the space's document for one of the store's clients, to which a reference belongs.
+func headRef(client *firestore.Client, id protocol.SpaceID) *firestore.DocumentRef {
+	return client.Collection(spacesCollection).Doc(escapeID(string(id)))
 }
 
 func (s *Store) groupRef(id protocol.ClientGroupID) *firestore.DocumentRef {

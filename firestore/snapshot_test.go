@@ -8,11 +8,17 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/replifire/replifire/engine"
+	"github.com/replifire/replifire/firestore"
+	"github.com/replifire/replifire/internal/emulator/emulatortest"
 	"github.com/replifire/replifire/internal/rpccount"
 	"github.com/replifire/replifire/protocol"
 )
@@ -105,38 +111,50 @@ func TestSnapshotStaysAtItsMoment(t *testing.T) {
 	}
 }
 
-// TestSnapshotIsNeverTorn breaks a BatchGet off in the middle and commits before
-// the SDK asks for the rest.
+// TestSnapshotIsNeverTorn breaks BatchGets off in the middle and commits before
+// the SDK asks for the rest: that of the snapshot, and those of its transaction too.
 func TestSnapshotIsNeverTorn(t *testing.T) {
 	t.Parallel()
-	for name, docs := range map[string]engine.Documents{
-		"with the head":    {Head: true, Keys: []string{"k000", "k001"}},
-		"without the head": {Keys: []string{"k000", "k001"}},
+	withHead := engine.Documents{Head: true, Keys: []string{"k000", "k001"}}
+	withoutHead := engine.Documents{Keys: []string{"k000", "k001"}}
+	for name, test := range map[string]struct {
+		docs    engine.Documents
+		commits int64
+	}{
+		"with the head":           {withHead, 1},
+		"without the head":        {withoutHead, 1},
+		"with the head, again":    {withHead, 2},
+		"without the head, again": {withoutHead, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := open(t)
+			f, docs := open(t), test.docs
 			c := after(engine.Head{})
 			put(&c, "k000", `1`)
 			put(&c, "k001", `1`)
 			head := f.mustCommit(t, c)
-			f.faults.add(fault{
+			breakOff := fault{
 				method: "BatchGetDocuments", after: 1, code: codes.Unavailable,
 				before: func() {
 					c := after(head)
 					put(&c, "k000", `2`)
 					put(&c, "k001", `2`)
-					f.mustCommit(t, c)
+					head = f.mustCommit(t, c)
 				},
-			})
+			}
+			f.faults.add(breakOff)
+			if test.commits > 1 { // the SDK's second call is let through, that of the transaction is not
+				f.faults.add(fault{method: "BatchGetDocuments"}, breakOff)
+			}
 			snap := f.mustSnapshot(t, docs)
+			want := 1 + test.commits
 			for _, key := range docs.Keys {
-				if e, _ := snap.Entry(key); e.Version != 2 {
-					t.Errorf("%s is of version %d, want 2", key, e.Version)
+				if e, _ := snap.Entry(key); e.Version != want {
+					t.Errorf("%s is of version %d, want %d", key, e.Version, want)
 				}
 			}
-			if docs.Head && snap.Head().Version != 2 {
-				t.Errorf("head is of version %d, want 2", snap.Head().Version)
+			if docs.Head && snap.Head().Version != want {
+				t.Errorf("head is of version %d, want %d", snap.Head().Version, want)
 			}
 			if f.faults.left() > 0 {
 				t.Error("the fault was not used")
@@ -213,6 +231,55 @@ func checkWhole(t *testing.T, f fixture, names []string) {
 	want := slices.Repeat([]int64{snap.Head().Version}, 3*len(names))
 	if diff := cmp.Diff(want, versions); diff != "" {
 		t.Errorf("versions of a snapshot (-want +got):\n%s", diff)
+	}
+}
+
+// growing raises each read time of a BatchGet by a microsecond, as the API allows.
+type growing struct {
+	grpc.ClientStream
+
+	seen time.Duration
+}
+
+func (g *growing) RecvMsg(m any) error {
+	err := g.ClientStream.RecvMsg(m)
+	if r, ok := m.(*firestorepb.BatchGetDocumentsResponse); ok && err == nil && r.GetReadTime() != nil {
+		r.ReadTime = timestamppb.New(r.GetReadTime().AsTime().Add(g.seen))
+		g.seen += time.Microsecond
+	}
+	return err
+}
+
+// TestReadTimesGrow: documents whose read times grow within a read are read all the same.
+func TestReadTimesGrow(t *testing.T) {
+	t.Parallel()
+	grow := func(
+		ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string,
+		open grpc.Streamer, opts ...grpc.CallOption,
+	) (grpc.ClientStream, error) {
+		stream, err := open(ctx, desc, conn, method, opts...)
+		if err != nil || !strings.HasSuffix(method, "BatchGetDocuments") {
+			return stream, err
+		}
+		return &growing{ClientStream: stream}, nil
+	}
+	f := open(t)
+	f.fill(t, 2)
+	conn, _, err := rpccount.Dial(emulatortest.Host(t), grpc.WithChainStreamInterceptor(grow))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := firestore.Open(t.Context(), firestore.Config{ProjectID: f.project, Conn: conn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	snap, err := store.Snapshot(t.Context(), space, engine.Documents{Head: true, Keys: []string{"k000", "k001"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := keys(collect(t, snap.Entries(t.Context(), 0))); len(got) != 2 {
+		t.Errorf("entries at the snapshot's moment: got %v, want 2", got)
 	}
 }
 

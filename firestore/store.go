@@ -1,6 +1,7 @@
 package firestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,16 @@ const (
 	pingTimeout = 5 * time.Second
 )
 
-// DefaultConnections is how many connections a Store opens. Google's front ends
-// take 100 streams on one, and each space that is watched occupies a stream for
-// as long: four are enough for some 300 watched spaces and the calls beside
-// them. Beyond the limit calls do not fail but wait (firestore.md §2.2).
-const DefaultConnections = 4
+// How many connections a Store opens to production, those for watches one by one as
+// there are watches. Google's front ends take 100 streams on one; beyond that calls do
+// not fail but wait (firestore.md §2.2). A watch occupies a stream for as long as it lasts.
+const (
+	// DefaultConnections is for 400 calls at once.
+	DefaultConnections = 4
+	// DefaultWatchConnections is for 1,000 watched spaces: one for each request that an
+	// instance of Cloud Run takes at once.
+	DefaultWatchConnections = 10
+)
 
 // emulatorProject is the project where none is named and the emulator does not
 // mind: a "demo-" project exists nowhere, to Firebase's tools.
@@ -51,9 +57,9 @@ type Config struct {
 	// "host:port". The environment's FIRESTORE_EMULATOR_HOST is not read here; Open
 	// refuses to guess when it is set and this is not.
 	EmulatorHost string
-	// Connections is the number of connections to production; 0 is
-	// DefaultConnections.
-	Connections int
+	// Connections and WatchConnections are the numbers of connections to production, for
+	// calls and for watches; 0 are the defaults.
+	Connections, WatchConnections int
 	// Conn, if set, is a connection to an emulator to use instead of the other ways
 	// to connect. Tests count or break the RPCs on it. The Store closes it.
 	Conn *grpc.ClientConn
@@ -63,6 +69,8 @@ type Config struct {
 // process. Its methods are safe for concurrent use.
 type Store struct {
 	client *firestore.Client
+	// watcher has connections of its own, so that calls never wait until a watch ends.
+	watcher *firestore.Client
 	// emulated: the database is an emulator, which needs some care (emulator.go).
 	emulated bool
 	purges   purges
@@ -82,21 +90,32 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, errors.New(emulatorVariable + " is set but Config.EmulatorHost is " +
 			"not: the SDK would use the emulator where production was asked for")
 	}
-	options, err := clientOptions(c)
+	client, err := c.connect(ctx, cmp.Or(c.Connections, DefaultConnections))
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{client: client, watcher: client, emulated: c.emulated()}
+	s.prepared.begin = s.begin
+	if c.Conn != nil {
+		return s, nil
+	}
+	if s.watcher, err = c.connect(ctx, cmp.Or(c.WatchConnections, DefaultWatchConnections)); err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	return s, nil
+}
+
+func (c Config) connect(ctx context.Context, connections int) (*firestore.Client, error) {
+	options, err := clientOptions(c, connections)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Firestore: %w", err)
 	}
-	database := c.DatabaseID
-	if database == "" {
-		database = firestore.DefaultDatabaseID
-	}
+	database := cmp.Or(c.DatabaseID, firestore.DefaultDatabaseID)
 	client, err := firestore.NewClientWithDatabase(ctx, c.project(), database, options...)
 	if err != nil {
 		return nil, fmt.Errorf("opening Firestore: %w", err)
 	}
-	s := &Store{client: client, emulated: c.emulated()}
-	s.prepared.begin = s.begin
-	return s, nil
+	return client, nil
 }
 
 func (c Config) project() string {
@@ -115,7 +134,11 @@ func (c Config) emulated() bool { return c.EmulatorHost != "" || c.Conn != nil }
 // Close closes the connections. Calls under way fail, watches end.
 func (s *Store) Close() error {
 	s.prepared.close()
-	if err := s.client.Close(); err != nil {
+	err := s.client.Close()
+	if s.watcher != s.client {
+		err = errors.Join(err, s.watcher.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("closing Firestore: %w", err)
 	}
 	return nil

@@ -15,12 +15,13 @@ import (
 // after most errors, without a word and for as long as it takes; the errors after
 // which it does not end the watch. So a watch may be silent although there are
 // changes, and whoever relies on it polls now and then. It has no deadline, and
-// occupies a stream of a connection until ctx ends.
+// occupies a stream of a connection until ctx ends; where all those for watches are occupied
+// (Config.WatchConnections), it waits, silent, for one.
 func (s *Store) Watch(
 	ctx context.Context, space protocol.SpaceID, notify func(engine.Head),
 ) error {
 	streamCtx, cancel := context.WithCancel(ctx)
-	docs := s.spaceRef(space).Snapshots(streamCtx)
+	docs := headRef(s.watcher, space).Snapshots(streamCtx)
 	// Stop alone only says that we send no more; cancel ends the stream.
 	defer docs.Stop()
 	defer cancel()
@@ -35,7 +36,7 @@ func (s *Store) Watch(
 			return unavailable(ctx, "watching", err)
 		}
 		if told.IsZero() {
-			if doc, err = s.listening(ctx, doc); err != nil {
+			if doc, err = s.listening(ctx, space); err != nil {
 				return err
 			}
 		}
@@ -56,9 +57,9 @@ func (s *Store) Watch(
 // are committed while a listener begins, between the state it begins with and its
 // taking part in commits. It costs one read, and production is asked too.
 func (s *Store) listening(
-	ctx context.Context, first *firestore.DocumentSnapshot,
+	ctx context.Context, space protocol.SpaceID,
 ) (*firestore.DocumentSnapshot, error) {
-	docs, err := s.getAll(ctx, []lookup{{ref: first.Ref}})
+	docs, err := s.getAll(ctx, []lookup{{ref: s.spaceRef(space)}})
 	if err != nil {
 		return nil, err
 	}
