@@ -19,6 +19,7 @@ type batch struct {
 	base  *base
 	done  *layer    // the writes of the mutations decided so far
 	fresh bool      // the head was read in this very try
+	snap  Snapshot  // the last one that was read
 	now   time.Time // of all that it writes
 	tried Commit    // the commit that was tried; the zero Commit before
 	sent  time.Time // when
@@ -64,34 +65,37 @@ func (b *batch) load(docs Documents) (Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.fresh = true
+	b.fresh, b.snap = true, snap
 	b.space.known.learn(snap, docs)
 	return snap, nil
 }
 
 // read fetches what the mutators asked for in vain: all keys in one round trip,
-// the ranges beside them. It need not be of the head's version: if anything has
-// changed since, the commit will not succeed.
+// the ranges beside them, of the last moment that was read where there are no keys. It need
+// not be of the head's version: if anything has changed since, the commit will not succeed.
 func (b *batch) read(keys []string, ranges []Range) error {
 	ctx, cancel := b.space.storeContext()
 	defer cancel()
-	snap, err := b.space.engine.snapshot(ctx, b.space.id, Documents{Keys: keys, Head: len(keys) == 0})
-	if err != nil {
-		return err
+	if len(keys) > 0 || b.snap == nil {
+		snap, err := b.space.engine.snapshot(ctx, b.space.id, Documents{Keys: keys, Head: len(keys) == 0})
+		if err != nil {
+			return err
+		}
+		b.snap = snap
 	}
 	results := make([][]Entry, len(ranges))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	for i, r := range ranges {
 		group.Go(func() (err error) {
-			results[i], err = snap.Range(ctx, r)
+			results[i], err = b.snap.Range(ctx, r)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	b.addKeys(snap, keys)
+	b.addKeys(b.snap, keys)
 	for i, r := range ranges {
 		b.base.addRange(r, results[i])
 	}

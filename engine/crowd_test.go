@@ -153,9 +153,12 @@ func TestScanOverTombstones(t *testing.T) {
 	e = startWith(t, s, r, engine.Options{})
 	mustPush(t, e, alice, "g1", mutation("d", 2, "take", nil))
 	v := newView()
-	v.pull(t, e, alice, "g1")
+	v.pull(t, startWith(t, store, r, engine.Options{}), alice, "g1")
 	if v.entries["taken"] != `"job/last"` || s.ranges.Load() > 30 {
 		t.Errorf("took %s with %d queries, want job/last with 30 at the most", v.entries["taken"], s.ranges.Load())
+	}
+	if got := s.snapshots.Load(); got > 3 {
+		t.Errorf("the pages are of %d snapshots, want 3 at the most", got)
 	}
 }
 
