@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/replifire/replifire/protocol"
@@ -29,12 +27,15 @@ func (e *Engine) Push(ctx context.Context, c Caller, req *protocol.PushRequest) 
 	}
 	j := e.newJob(ctx, c)
 	j.group, j.mutations = req.ClientGroupID, req.Mutations
-	clients := map[protocol.ClientID]bool{}
-	for _, m := range req.Mutations {
+	seen := map[protocol.ClientID]bool{}
+	for i, m := range req.Mutations {
 		j.bytes += len(m.Args) + len(m.Name) + 200
-		clients[m.ClientID] = true
+		if i > 0 && m.ClientID == req.Mutations[i-1].ClientID || seen[m.ClientID] {
+			continue
+		}
+		seen[m.ClientID] = true
+		j.clients = append(j.clients, m.ClientID)
 	}
-	j.clients = slices.Sorted(maps.Keys(clients))
 	if err := checkClients(j.clients); err != nil {
 		return err
 	}
