@@ -116,12 +116,21 @@ func (c *Config) valid() error {
 	if below(c.UserBytes, c.MaxBodyBytes) || below(c.AddressBytes, c.MaxBodyBytes) {
 		return errors.New("handlers: the bursts of UserBytes and AddressBytes must not be less than MaxBodyBytes")
 	}
-	for _, o := range c.Origins {
-		if o == "*" && !c.Dev {
-			return errors.New(`handlers: origin "*" is for development mode only`)
+	if err := CheckOrigins(c.Origins, c.Dev); err != nil {
+		return fmt.Errorf("handlers: %w", err)
+	}
+	return nil
+}
+
+// CheckOrigins reports an origin that no browser sends, or "*" where it is not
+// development mode.
+func CheckOrigins(origins []string, dev bool) error {
+	for _, o := range origins {
+		if o == "*" && !dev {
+			return errors.New(`origin "*" is for development mode only`)
 		}
 		if o != "*" && !validOrigin(o) {
-			return fmt.Errorf("handlers: origin %q is not like https://app.example.com", o)
+			return fmt.Errorf("origin %q is not like https://app.example.com", o)
 		}
 	}
 	return nil

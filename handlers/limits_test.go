@@ -379,6 +379,33 @@ func TestResponseLimit(t *testing.T) {
 	}
 }
 
+// TestResponseLimitIsOfAnAnswer: a cookie of another epoch, whose answer is everything, does
+// not keep those out whose answer is small.
+func TestResponseLimitIsOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	const epoch = "AAAAAAAAAAAAAAAA"
+	var pulls atomic.Int64
+	large, small := answering(&pulls, 10), answering(&pulls, 1)
+	h := newFake(t, &fakeEngine{pull: func(
+		ctx context.Context, c engine.Caller, req *protocol.PullRequest,
+	) (*protocol.PullResponse, error) {
+		if req.Cookie.Ours && req.Cookie.Epoch == epoch {
+			return small.pull(ctx, c, req)
+		}
+		return large.pull(ctx, c, req)
+	}}, func(c *handlers.Config) { c.MaxResponseBytes = 5000 })
+	pull := func(cookie string) string {
+		return strings.Replace(firstPull, `"cookie":null`, `"cookie":`+cookie, 1)
+	}
+	good := pull(`{"order":2,"version":2,"epoch":"` + epoch + `"}`)
+	for _, cookie := range []string{`{"order":2,"version":2,"epoch":"BBBBBBBBBBBBBBBB"}`, "null", "2"} {
+		refused(t, do(h, request("POST", pullPath, pull(cookie))), 413, "response_too_large", "5000")
+		if w := do(h, request("POST", pullPath, good)); w.Code != 200 {
+			t.Errorf("after a pull with %s, one whose answer is small: %d %s", cookie, w.Code, w.Body)
+		}
+	}
+}
+
 // A space can become smaller.
 func TestResponseLimitIsTriedAgain(t *testing.T) {
 	t.Parallel()

@@ -459,6 +459,7 @@ func TestMembersLog(t *testing.T) {
 	s := newClub(t, func(c *handlers.Config) { c.Logger = lines.logger("p") })
 	do(s, request("DELETE", membersPath("hers", "somebody"), "", "Authorization", "token olga"))
 	do(s, request("PUT", membersPath("hers", "mallory"), roleBody("owner"), "Authorization", "token mallory"))
+	do(s, request("GET", membersPath("hers", "mallory")+"/roles", "")) // there is no such route
 	for _, line := range lines.all(t) {
 		text := fmt.Sprint(line)
 		if !strings.Contains(text, "/api/spaces/hers/members/-") || strings.Contains(text, "somebody") ||
@@ -466,7 +467,7 @@ func TestMembersLog(t *testing.T) {
 			t.Errorf("the log says %s", text)
 		}
 	}
-	if n := len(lines.all(t)); n != 2 {
-		t.Errorf("%d lines, want 2", n)
+	if n := len(lines.all(t)); n != 3 {
+		t.Errorf("%d lines, want 3", n)
 	}
 }

@@ -26,11 +26,20 @@ type sizes struct {
 	seen *simplelru.LRU[pulled, time.Time] // until when; guarded by mu
 }
 
-// pulled is what an answer begins from. Who asks makes no difference: all see all of
-// the space.
+// pulled is what an answer begins from, the beginning unless epoch and version say
+// otherwise: a cookie of another epoch has an answer of its own. Who asks makes no
+// difference: all see all of the space.
 type pulled struct {
 	space   protocol.SpaceID
-	version int64 // 0: from the beginning
+	epoch   string
+	version int64
+}
+
+func pulledFrom(space protocol.SpaceID, c protocol.Cookie) pulled {
+	if !c.Ours {
+		return pulled{space: space}
+	}
+	return pulled{space: space, epoch: c.Epoch, version: c.Version}
 }
 
 func newSizes() *sizes {
