@@ -1,9 +1,11 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -194,15 +196,21 @@ func TestRejections(t *testing.T) {
 	}
 }
 
-// TestRejectionsAreBounded: only the last ones are kept.
+// TestRejectionsAreBounded: only the last ones are kept, and only the first ones logged.
 func TestRejectionsAreBounded(t *testing.T) {
 	t.Parallel()
-	e := start(t, fresh(t), engine.Options{})
+	var log bytes.Buffer
+	e := start(t, fresh(t), engine.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	var ms []protocol.Mutation
 	for i := range int64(40) {
-		ms = append(ms, mutation("c", i+1, "nope", nil))
+		ms = append(ms, mutation("c", i+1, "panic", put{"k", 1}))
 	}
 	mustPush(t, e, alice, "g1", ms...)
+	text := log.String()
+	lines, stacks := strings.Count(text, "\n"), strings.Count(text, "stack=")
+	if lines != engine.MaxRejections+1 || stacks != 1 || !strings.Contains(text, "count=24") {
+		t.Errorf("%d lines with %d stacks are logged, want %d with one: %s", lines, stacks, engine.MaxRejections+1, text)
+	}
 	v := newView()
 	v.pull(t, e, alice, "g1")
 	if got := len(v.refused["c"]); got != engine.MaxRejections {

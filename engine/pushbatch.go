@@ -302,14 +302,26 @@ func (b *pushBatch) narrow() int {
 	return 1
 }
 
-// logRejections tells the operator, once it is durable.
+// maxLoggedRejections bounds the lines of a batch: whoever pushes decides how many of his
+// mutations are to be refused.
+const maxLoggedRejections = MaxRejections
+
+// logRejections tells the operator, once it is durable, of the first ones and of how many
+// there were.
 func (b *pushBatch) logRejections() {
+	if more := len(b.rejected) - maxLoggedRejections; more > 0 {
+		defer b.space.engine.opts.Logger.WarnContext(b.space.engine.ctx, "more mutations rejected",
+			"space", b.space.id, "count", more)
+		b.rejected = b.rejected[:maxLoggedRejections]
+	}
+	stacks := map[string]bool{} // by mutator: one is enough
 	for _, r := range b.rejected {
 		attrs := []any{
 			"space", b.space.id, "client_id", r.client, "mutation_id", r.MutationID,
 			"mutator", r.Name, "reason", r.Reason,
 		}
-		if p, ok := errors.AsType[*mutate.PanicError](r.cause); ok {
+		if p, ok := errors.AsType[*mutate.PanicError](r.cause); ok && !stacks[r.Name] {
+			stacks[r.Name] = true
 			attrs = append(attrs, "stack", string(p.Stack))
 		}
 		b.space.engine.opts.Logger.WarnContext(b.space.engine.ctx, "mutation rejected", attrs...)
