@@ -3,6 +3,7 @@ package replifire_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -220,14 +221,47 @@ func TestCloudBuildSteps(t *testing.T) {
 	if !slices.Contains(test.Env, "CI=true") || !strings.Contains(test.Args[len(test.Args)-1], "make test") {
 		t.Errorf("the test step is %+v: it must run make test with CI=true", test)
 	}
-	if !slices.Contains(b.step(t, "rules-and-indexes").Args, "--only=firestore:rules,firestore:indexes") {
-		t.Error("rules and indexes are not deployed")
-	}
 	if b.Options.Logging != "CLOUD_LOGGING_ONLY" {
 		t.Errorf("logging is %q: a build with its own service account needs CLOUD_LOGGING_ONLY", b.Options.Logging)
 	}
 	if _, err := time.ParseDuration(b.Timeout); err != nil {
 		t.Errorf("timeout: %v", err)
+	}
+}
+
+// TestCloudBuildDeploysRulesToItsDatabase runs the step with an npx that says what it is
+// called with, and in which file.
+func TestCloudBuildDeploysRulesToItsDatabase(t *testing.T) {
+	t.Parallel()
+	b := loadBuild(t)
+	script := strings.NewReplacer(
+		"${_DATABASE}", "sync-db", "${_FIREBASE_TOOLS}", "tools@1", "${PROJECT_ID}", "my-project", "$$", "$",
+	).Replace(b.step(t, "rules-and-indexes").Args[1])
+	dir := t.TempDir()
+	npx := "#!/bin/bash\necho \"$@\"\ncat firebase.deploy.json\n"
+	if err := os.WriteFile(filepath.Join(dir, "npx"), []byte(npx), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", "-ceu", script)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	called, config, _ := strings.Cut(string(out), "\n")
+	if want := "--yes tools@1 deploy --non-interactive --project=my-project" +
+		" --only=firestore --config=firebase.deploy.json"; called != want {
+		t.Errorf("npx is called with %q, want %q", called, want)
+	}
+	var got struct {
+		Firestore []struct{ Database, Rules, Indexes string }
+	}
+	if err := json.Unmarshal([]byte(config), &got); err != nil || len(got.Firestore) != 1 {
+		t.Fatalf("the file is %s: %v", config, err)
+	}
+	f := got.Firestore[0]
+	if f.Database != "sync-db" || f.Rules != "firestore.rules" || f.Indexes != "firestore.indexes.json" {
+		t.Errorf("the file is %s", config)
 	}
 }
 
