@@ -12,6 +12,7 @@ import (
 	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/auth/ticket"
 	"github.com/replifire/replifire/auth/token"
+	"github.com/replifire/replifire/handlers"
 )
 
 // Values of Settings.Auth.
@@ -101,14 +102,18 @@ func (s *Settings) firebaseProject() string {
 // leaves it to the handler.
 func (s *Settings) tickets(log *slog.Logger) (*ticket.Tickets, error) {
 	if s.TicketKeysFile != "" {
-		return ticket.FromFile(s.TicketKeysFile, time.Now, log)
+		tickets, err := ticket.FromFile(s.TicketKeysFile, time.Now, log)
+		if err != nil {
+			return nil, fmt.Errorf("REPLIFIRE_TICKET_KEYS_FILE: %w", err)
+		}
+		return tickets, nil
 	}
 	if s.TicketKeys == "" {
 		return nil, nil
 	}
 	keys, err := ticket.ParseKeys(s.TicketKeys)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("REPLIFIRE_TICKET_KEYS: %w", err)
 	}
 	return ticket.New(keys, time.Now)
 }
@@ -118,8 +123,16 @@ func (s *Settings) checkAccess() error {
 	return errors.Join(
 		checkKnown("REPLIFIRE_AUTH", s.Auth, AuthNone, AuthFirebase, AuthOIDC),
 		checkKnown("REPLIFIRE_POLICY", s.Policy, PolicyOpen, PolicyAuthenticated, PolicyMembers),
+		s.checkOrigins(),
 		s.checkSignIn(),
 	)
+}
+
+func (s *Settings) checkOrigins() error {
+	if err := handlers.CheckOrigins(s.Origins, s.Dev); err != nil {
+		return fmt.Errorf("REPLIFIRE_ORIGINS: %w", err)
+	}
+	return nil
 }
 
 func (s *Settings) checkSignIn() error {

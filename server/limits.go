@@ -52,11 +52,20 @@ func positive(name string, n int64) error {
 }
 
 // notNegative wants 0, which is no limit, or more.
-func notNegative(name string, n int64) error {
-	if n < 0 {
+func notNegative[N int | int64 | float64](name string, n N) error {
+	if n < 0 || n != n { // NaN, which is not itself
 		return fmt.Errorf("%s must not be less than 0, which is no limit", name)
 	}
 	return nil
+}
+
+// rate wants a limit in the long run, 0 for none, and where there is one what may come at
+// once.
+func rate(name string, perSecond float64, burstName string, burst int) error {
+	if perSecond != 0 && burst <= 0 {
+		return fmt.Errorf("%s must be more than 0; %s=0 turns the limit off", burstName, name)
+	}
+	return notNegative(name, perSecond)
 }
 
 // within wants what a store can hold, or less.
@@ -94,20 +103,16 @@ func (l *LimitSettings) check() error {
 
 // checkOptional is about the limits that 0 turns off.
 func (l *LimitSettings) checkOptional() error {
-	const tiny = 1e-9 // a rate below 1 a second is not 0
 	return cmp.Or(
 		notNegative("REPLIFIRE_MAX_BODIES_BYTES", l.MaxBodiesBytes),
-		notNegative("REPLIFIRE_MAX_MUTATIONS", int64(l.MaxMutations)),
+		notNegative("REPLIFIRE_MAX_MUTATIONS", l.MaxMutations),
 		notNegative("REPLIFIRE_MAX_RESPONSE_BYTES", l.MaxResponseBytes),
-		notNegative("REPLIFIRE_RATE_PER_USER", int64(l.RatePerUser/tiny)),
-		notNegative("REPLIFIRE_BURST_PER_USER", int64(l.BurstPerUser)),
-		notNegative("REPLIFIRE_RATE_PER_ADDRESS", int64(l.RatePerAddress/tiny)),
-		notNegative("REPLIFIRE_BURST_PER_ADDRESS", int64(l.BurstPerAddress)),
-		notNegative("REPLIFIRE_RATE_NEW_SPACES", int64(l.RateNewSpaces/tiny)),
-		notNegative("REPLIFIRE_BURST_NEW_SPACES", int64(l.BurstNewSpaces)),
-		notNegative("REPLIFIRE_RATE_BODY_BYTES", int64(l.RateBodyBytes/tiny)),
-		notNegative("REPLIFIRE_MAX_BODIES_PER_USER", int64(l.MaxBodiesPerUser)),
-		notNegative("REPLIFIRE_MAX_STREAMS_PER_USER", int64(l.MaxStreamsPerUser)),
+		rate("REPLIFIRE_RATE_PER_USER", l.RatePerUser, "REPLIFIRE_BURST_PER_USER", l.BurstPerUser),
+		rate("REPLIFIRE_RATE_PER_ADDRESS", l.RatePerAddress, "REPLIFIRE_BURST_PER_ADDRESS", l.BurstPerAddress),
+		rate("REPLIFIRE_RATE_NEW_SPACES", l.RateNewSpaces, "REPLIFIRE_BURST_NEW_SPACES", l.BurstNewSpaces),
+		notNegative("REPLIFIRE_RATE_BODY_BYTES", l.RateBodyBytes),
+		notNegative("REPLIFIRE_MAX_BODIES_PER_USER", l.MaxBodiesPerUser),
+		notNegative("REPLIFIRE_MAX_STREAMS_PER_USER", l.MaxStreamsPerUser),
 	)
 }
 

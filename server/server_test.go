@@ -286,14 +286,14 @@ func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	wrong := inMemory(t)
 	wrong.Auth = "firebase"
-	origins := inMemory(t, "REPLIFIRE_ORIGINS=app.example.com")
-	star := inMemory(t, "REPLIFIRE_ORIGINS=*")
+	origins, star := inMemory(t), inMemory(t)
+	origins.Origins, star.Origins = []string{"app.example.com"}, []string{"*"}
 	for name, test := range map[string]struct {
 		settings server.Settings
 		want     string
 	}{
 		"wrong settings":    {wrong, "REPLIFIRE_AUTH"},
-		"an origin's shape": {origins, "app.example.com"},
+		"an origin's shape": {origins, "REPLIFIRE_ORIGINS"},
 		"every origin":      {star, `"*"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -93,6 +93,8 @@ func (s *Settings) Validate() error {
 		s.checkStore(),
 		s.checkAccess(),
 		s.checkTimes(),
+		checkList("REPLIFIRE_SCHEMA_VERSIONS", s.SchemaVersions),
+		checkList("REPLIFIRE_OIDC_ALGORITHMS", s.OIDCAlgorithms),
 		s.LimitSettings.check(),
 		s.GCSettings.check(),
 		s.checkCloudRun(),
@@ -110,12 +112,12 @@ func (s *Settings) checkStore() error {
 	if s.Store == StoreMemory {
 		return nil
 	}
-	return s.FirestoreSettings.check()
+	return s.CheckDatabase()
 }
 
-// check reports a missing project: it is never guessed, since a guess could be
+// CheckDatabase reports a missing project: it is never guessed, since a guess could be
 // somebody's production.
-func (f *FirestoreSettings) check() error {
+func (f *FirestoreSettings) CheckDatabase() error {
 	if f.ProjectID == "" {
 		return errors.New("the Firestore store needs a project:" +
 			" set GOOGLE_CLOUD_PROJECT or --project")
@@ -129,6 +131,16 @@ func checkKnown(name, value string, known ...string) error {
 		return nil
 	}
 	return fmt.Errorf("%s is %q: it must be one of %s", name, value, strings.Join(known, ", "))
+}
+
+// checkList finds spaces around the elements of a list, which would be part of them.
+func checkList(name string, list []string) error {
+	for _, element := range list {
+		if element != strings.TrimSpace(element) {
+			return fmt.Errorf("%s has %q: write the commas without spaces", name, element)
+		}
+	}
+	return nil
 }
 
 // checkTimes reports times that nothing can work with.

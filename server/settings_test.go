@@ -261,10 +261,21 @@ func TestWrongSettings(t *testing.T) {
 			[]string{project, "REPLIFIRE_MAX_BODIES_BYTES=1000"},
 			[]string{"REPLIFIRE_MAX_BODIES_BYTES", "REPLIFIRE_MAX_BODY_BYTES", "8388608"},
 		},
-		"long key":      {[]string{project, "REPLIFIRE_MAX_KEY_BYTES=1025"}, []string{"REPLIFIRE_MAX_KEY_BYTES", "1024"}},
-		"no depth":      {[]string{project, "REPLIFIRE_MAX_DEPTH=0"}, []string{"REPLIFIRE_MAX_DEPTH", "100"}},
-		"no streams":    {[]string{project, "REPLIFIRE_MAX_STREAMS=0"}, []string{"REPLIFIRE_MAX_STREAMS"}},
-		"negative rate": {[]string{project, "REPLIFIRE_RATE_PER_USER=-0.1"}, []string{"REPLIFIRE_RATE_PER_USER"}},
+		"long key":          {[]string{project, "REPLIFIRE_MAX_KEY_BYTES=1025"}, []string{"REPLIFIRE_MAX_KEY_BYTES", "1024"}},
+		"no depth":          {[]string{project, "REPLIFIRE_MAX_DEPTH=0"}, []string{"REPLIFIRE_MAX_DEPTH", "100"}},
+		"no streams":        {[]string{project, "REPLIFIRE_MAX_STREAMS=0"}, []string{"REPLIFIRE_MAX_STREAMS"}},
+		"negative rate":     {[]string{project, "REPLIFIRE_RATE_PER_USER=-0.1"}, []string{"REPLIFIRE_RATE_PER_USER"}},
+		"rate of no number": {[]string{project, "REPLIFIRE_RATE_PER_USER=NaN"}, []string{"REPLIFIRE_RATE_PER_USER"}},
+		"rate without a burst": {
+			[]string{project, "REPLIFIRE_BURST_PER_ADDRESS=0"},
+			[]string{"REPLIFIRE_BURST_PER_ADDRESS must be more than 0", "REPLIFIRE_RATE_PER_ADDRESS=0 turns the limit off"},
+		},
+		"space in a list": {
+			[]string{project, "REPLIFIRE_SCHEMA_VERSIONS=1, 2"}, []string{"REPLIFIRE_SCHEMA_VERSIONS", `" 2"`, "without spaces"},
+		},
+		"origin with a path": {
+			[]string{project, "REPLIFIRE_ORIGINS=https://a.example/x"}, []string{"REPLIFIRE_ORIGINS", "https://app.example.com"},
+		},
 		"negative spaces": {
 			[]string{project, "REPLIFIRE_RATE_NEW_SPACES=-0.1"}, []string{"REPLIFIRE_RATE_NEW_SPACES"},
 		},

@@ -12,7 +12,7 @@ import (
 // Open makes the store of these settings, without any network: the first call of
 // the store connects. The caller closes it.
 func (f *FirestoreSettings) Open(ctx context.Context) (*firestore.Store, error) {
-	if err := f.check(); err != nil {
+	if err := f.CheckDatabase(); err != nil {
 		return nil, err
 	}
 	return firestore.Open(ctx, firestore.Config{

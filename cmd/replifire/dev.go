@@ -23,7 +23,7 @@ const (
 
 // devCommand runs the service on a laptop. It never uses Google's Firestore.
 type devCommand struct {
-	Host   string `default:"localhost" help:"Address to listen on."`
+	Host   string `env:"REPLIFIRE_HOST" default:"localhost" help:"Address to listen on."`
 	Port   int    `env:"PORT" default:"8080" help:"Port to listen on; 0: any free one."`
 	Memory bool   `help:"Keep everything in memory, even if there is an emulator."`
 }
@@ -32,14 +32,15 @@ type devCommand struct {
 func (devCommand) Help() string {
 	return `Starts the Firestore emulator if it is installed, and stops it at the end;
 uses the one of FIRESTORE_EMULATOR_HOST if that is set; otherwise keeps
-everything in memory. Either way the data is gone afterwards. Any web page may
-call, and /api/init empties a space. The environment variables of serve count
-here too.`
+everything in memory. The data is gone afterwards, except in an emulator that was
+there before. Any web page may call, and /api/init empties a space. The
+environment variables of serve count here too.`
 }
 
 // devStore is where a development server keeps its data.
 type devStore struct {
 	emulator string // host:port; "" is in memory
+	stays    bool   // the emulator was there before
 	stop     func() error
 }
 
@@ -56,7 +57,7 @@ func (c *devCommand) Run(p *program) (err error) {
 	}
 	s, err := server.New(p.ctx, settings, chat.Mutators(),
 		server.WithLogger(settings.Logger(p.stderr)),
-		server.OnReady(func(a net.Addr) { c.welcome(p, settings, a) }))
+		server.OnReady(func(a net.Addr) { c.welcome(p, store, settings, a) }))
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (c *devCommand) open(p *program) (devStore, error) {
 		return devStore{stop: nothing}, nil
 	}
 	if host := p.getenv("FIRESTORE_EMULATOR_HOST"); host != "" {
-		return devStore{emulator: host, stop: nothing}, checkDial(p.ctx, host)
+		return devStore{emulator: host, stays: true, stop: nothing}, checkDial(p.ctx, host)
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, emulatorPatience)
 	defer cancel()
@@ -112,13 +113,16 @@ func (c *devCommand) settings(p *program, store devStore) (server.Settings, erro
 }
 
 // welcome says where everything is, and what to try first.
-func (c *devCommand) welcome(p *program, s server.Settings, a net.Addr) {
-	where := "in memory"
+func (c *devCommand) welcome(p *program, store devStore, s server.Settings, a net.Addr) {
+	where, after := "in memory", "is gone then"
+	if store.stays {
+		after = "stays in the emulator"
+	}
 	if s.EmulatorHost != "" {
 		where = fmt.Sprintf("on the Firestore emulator at %s, project %s", s.EmulatorHost, s.ProjectID)
 	}
 	_, port, _ := net.SplitHostPort(a.String()) // an address of a listener has a port
-	fmt.Fprintf(p.stdout, welcome, where, "http://"+net.JoinHostPort(c.Host, port))
+	fmt.Fprintf(p.stdout, welcome, where, "http://"+net.JoinHostPort(c.Host, port), after)
 }
 
 const welcome = `
@@ -137,6 +141,6 @@ curl %[2]s/api/replicache/push -H 'Content-Type: application/json' -d '{"pushVer
 curl %[2]s/api/replicache/pull -H 'Content-Type: application/json' -d '{"pullVersion":1,
   "profileID":"p","clientGroupID":"g","schemaVersion":"","cookie":null}'
 
-Ctrl-C stops it; the data is gone then.
+Ctrl-C stops it; the data %[3]s.
 
 `

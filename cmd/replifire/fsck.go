@@ -18,7 +18,7 @@ type fsckCommand struct {
 func (fsckCommand) Help() string {
 	return `Reads everything that is stored of the space, at one moment, and compares it
 with what must be true of it. Changes nothing, and may run while the service
-does. Exits with 1 if it finds a problem.`
+does. Exits with 1 if it finds a problem, or no such space.`
 }
 
 // Run prints the report.
@@ -35,13 +35,23 @@ func (c *fsckCommand) Run(p *program) error {
 	if err := c.print(p, report); err != nil {
 		return err
 	}
-	if !report.OK() {
+	switch {
+	case !report.OK():
 		return errTold
+	case !exists(report):
+		return fmt.Errorf("space %q does not exist", c.Space)
+	default:
+		return nil
 	}
-	return nil
 }
 
+// exists reports whether there is a space, be it only what is left of one.
+func exists(r fsck.Report) bool { return r.Head.Exists() || !r.OK() }
+
 func (c *fsckCommand) print(p *program, report fsck.Report) error {
+	if !c.JSON && !exists(report) {
+		return nil
+	}
 	if !c.JSON {
 		_, err := fmt.Fprintln(p.stdout, report)
 		return err
@@ -55,6 +65,7 @@ func (c *fsckCommand) print(p *program, report fsck.Report) error {
 // reportJSON is a report for programs. Its names are for ever.
 type reportJSON struct {
 	Space      protocol.SpaceID `json:"space"`
+	Exists     bool             `json:"exists"`
 	OK         bool             `json:"ok"`
 	Version    int64            `json:"version"`
 	Entries    int              `json:"entries"`
@@ -78,7 +89,7 @@ type problemJSON struct {
 
 func newReportJSON(r fsck.Report) reportJSON {
 	j := reportJSON{
-		Space: r.Space, OK: r.OK(), Version: r.Head.Version,
+		Space: r.Space, Exists: r.Head.Exists(), OK: r.OK(), Version: r.Head.Version,
 		Entries: r.Entries, Tombstones: r.Tombstones, Clients: r.Clients, Groups: r.Groups,
 		Importing: r.Head.Importing != "", Moved: r.Moved, ProblemCount: r.Total, Problems: []problemJSON{},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -26,15 +27,17 @@ It may run while the service does, be interrupted and be run again. Nothing to
 collect in a space costs two or three reads.`
 }
 
-// Run collects in space after space and prints what it did in each where there was
-// something to do. Trouble with one space does not keep it from the others.
-func (c *gcCommand) Run(p *program) error {
+// Validate refuses names of no space, and times in the future.
+func (c *gcCommand) Validate() error {
 	if c.Retention < 0 {
 		return errors.New("--retention must not be negative")
 	}
-	if err := checkSpaces(c.Spaces); err != nil {
-		return err
-	}
+	return cmp.Or(checkSpaces(c.Spaces), c.CheckDatabase())
+}
+
+// Run collects in space after space and prints what it did in each where there was
+// something to do. Trouble with one space does not keep it from the others.
+func (c *gcCommand) Run(p *program) error {
 	return withEngine(p, c.FirestoreSettings, c.collect)
 }
 

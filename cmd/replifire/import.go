@@ -54,7 +54,7 @@ func (c *importCommand) Run(p *program) error {
 	}
 	if _, err := store.Purge(p.ctx, c.Space); err != nil {
 		return fmt.Errorf("the import is done, but not all that it replaced is deleted:"+
-			" run replifire purge %s: %w", c.Space, err)
+			" run replifire gc %s: %w", c.Space, err)
 	}
 	return nil
 }

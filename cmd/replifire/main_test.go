@@ -84,15 +84,20 @@ func TestCommandLine(t *testing.T) {
 			code: 2, stderr: "REPLIFIRE_ALLOW_UNSAFE=true",
 		},
 		"fsck of nothing":      {args: []string{"fsck"}, code: 2, stderr: "<space>"},
-		"fsck without project": {args: []string{"fsck", "s"}, code: 1, stderr: "GOOGLE_CLOUD_PROJECT"},
+		"fsck without project": {args: []string{"fsck", "s"}, code: 2, stderr: "GOOGLE_CLOUD_PROJECT"},
 		"fsck of no space": {
 			args:   []string{"fsck", ""},
 			env:    []string{"GOOGLE_CLOUD_PROJECT=p"},
-			code:   1,
+			code:   2,
 			stderr: "must not be empty",
 		},
-		"export without project": {args: []string{"export", "s"}, code: 1, stderr: "GOOGLE_CLOUD_PROJECT"},
-		"import without project": {args: []string{"import", "s"}, code: 1, stderr: "GOOGLE_CLOUD_PROJECT"},
+		"gc of the future": {
+			args: []string{"gc", "--retention=-1h"}, env: []string{"GOOGLE_CLOUD_PROJECT=p"},
+			code: 2, stderr: "--retention must not be negative",
+		},
+		"gc without project":     {args: []string{"gc"}, code: 2, stderr: "GOOGLE_CLOUD_PROJECT"},
+		"export without project": {args: []string{"export", "s"}, code: 2, stderr: "GOOGLE_CLOUD_PROJECT"},
+		"import without project": {args: []string{"import", "s"}, code: 2, stderr: "GOOGLE_CLOUD_PROJECT"},
 		"reset without yes": {
 			args:   []string{"reset", "s"},
 			env:    []string{"GOOGLE_CLOUD_PROJECT=p"},
@@ -102,7 +107,7 @@ func TestCommandLine(t *testing.T) {
 		"help of members":    {args: []string{"members", "--help"}, stdout: "members set"},
 		"members of nothing": {args: []string{"members", "list"}, code: 2, stderr: "<space>"},
 		"members without project": {
-			args: []string{"members", "list", "s"}, code: 1, stderr: "GOOGLE_CLOUD_PROJECT",
+			args: []string{"members", "list", "s"}, code: 2, stderr: "GOOGLE_CLOUD_PROJECT",
 		},
 		"member without role": {
 			args: []string{"members", "set", "s", "ann"}, env: []string{"GOOGLE_CLOUD_PROJECT=p"},
@@ -114,7 +119,7 @@ func TestCommandLine(t *testing.T) {
 		},
 		"member without id": {
 			args: []string{"members", "remove", "s", ""}, env: []string{"GOOGLE_CLOUD_PROJECT=p"},
-			code: 1, stderr: "user must not be empty",
+			code: 2, stderr: "user must not be empty",
 		},
 		"policy without sign-in": {
 			args: []string{"serve"}, env: []string{"REPLIFIRE_POLICY=members", "GOOGLE_CLOUD_PROJECT=p"},

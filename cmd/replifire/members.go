@@ -29,11 +29,16 @@ type memberCommand struct {
 	User         string `arg:"" help:"The user's id, as tokens have it."`
 }
 
+// Validate refuses ids that nobody has.
+func (c *memberCommand) Validate() error {
+	if err := protocol.CheckID(c.User); err != nil {
+		return fmt.Errorf("user %w", err)
+	}
+	return c.spaceCommand.Validate()
+}
+
 // directory opens the space's store and hands on its directory.
 func (c *memberCommand) directory(p *program) (members.Directory, func(), error) {
-	if err := protocol.CheckID(c.User); err != nil {
-		return nil, nil, fmt.Errorf("user %w", err)
-	}
 	store, closeStore, err := c.open(p)
 	if err != nil {
 		return nil, nil, err

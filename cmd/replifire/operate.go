@@ -21,6 +21,14 @@ type spaceCommand struct {
 	Space                    protocol.SpaceID `arg:"" help:"The space."`
 }
 
+// Validate refuses what no space is called, and settings that name no database.
+func (c *spaceCommand) Validate() error {
+	if err := protocol.CheckID(c.Space); err != nil {
+		return fmt.Errorf("<space> %w", err)
+	}
+	return c.CheckDatabase()
+}
+
 // store is what the commands need of a store.
 type store interface {
 	engine.Store
@@ -30,9 +38,6 @@ type store interface {
 // open makes the store. The memory store is of no use here: it is another
 // process's.
 func (c *spaceCommand) open(p *program) (store, func(), error) {
-	if err := protocol.CheckID(c.Space); err != nil {
-		return nil, nil, fmt.Errorf("space %w", err)
-	}
 	s, err := c.Open(p.ctx)
 	if err != nil {
 		return nil, nil, err

@@ -89,9 +89,13 @@ func TestFsck(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "2 entries") || !strings.Contains(stdout, "ok") || stderr != "" {
 		t.Errorf("fsck exits with %d, prints %q, %q", code, stdout, stderr)
 	}
-	code, stdout, _ = execute(t.Context(), d.environment(), "fsck", "nobody-was-here")
-	if code != 0 || !strings.Contains(stdout, "version 0, 0 entries") {
-		t.Errorf("fsck of an absent space exits with %d, prints %q", code, stdout)
+	code, stdout, stderr = execute(t.Context(), d.environment(), "fsck", "nobody-was-here")
+	if code != 1 || stdout != "" || !strings.Contains(stderr, `space "nobody-was-here" does not exist`) {
+		t.Errorf("fsck of an absent space exits with %d, prints %q, %q", code, stdout, stderr)
+	}
+	code, stdout, _ = execute(t.Context(), d.environment(), "fsck", "--json", "nobody-was-here")
+	if code != 1 || !strings.Contains(stdout, `"exists": false`) {
+		t.Errorf("fsck --json of an absent space exits with %d, prints %q", code, stdout)
 	}
 	d.damage(t)
 	code, stdout, stderr = execute(t.Context(), d.environment(), "fsck", "s")

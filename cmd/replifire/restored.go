@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -29,7 +30,7 @@ func (c *restoredCommand) Validate() error {
 	if c.All == (len(c.Spaces) > 0) {
 		return errors.New("either name spaces or say --all")
 	}
-	return checkSpaces(c.Spaces)
+	return cmp.Or(checkSpaces(c.Spaces), c.CheckDatabase())
 }
 
 // Run marks the spaces as restored. Trouble with one does not keep it from the others.
