@@ -53,10 +53,10 @@ func positive(name string, n int64) error {
 
 // notNegative wants 0, which is no limit, or more.
 func notNegative[N int | int64 | float64](name string, n N) error {
-	if n < 0 || n != n { // NaN, which is not itself
-		return fmt.Errorf("%s must not be less than 0, which is no limit", name)
+	if n >= 0 { // which NaN is not
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s must not be less than 0, which is no limit", name)
 }
 
 // rate wants a limit in the long run, 0 for none, and where there is one what may come at
