@@ -25,7 +25,7 @@ const (
 	// connection.
 	DefaultHeartbeat = 20 * time.Second
 	// DefaultStreamLife is below the 60 minutes Cloud Run allows a request at most.
-	DefaultStreamLife = 55 * time.Minute
+	DefaultStreamLife = 50 * time.Minute
 	// DefaultRecheck ends a stream whose listener has lost the right within a minute,
 	// the time for asking the policy included.
 	DefaultRecheck = 30 * time.Second

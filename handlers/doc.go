@@ -16,7 +16,6 @@
 // Its connection is cut, in a way that also works where something around us
 // swallows panics, as the Functions Framework does (abort in writer.go).
 //
-// Limits: the bytes of a body ([Config.MaxBodyBytes]), the time one write may take
-// (WriteTimeout), the streams ([poke.Options]). The time to read a request is
-// the http.Server's to limit.
+// Limits: those of [Limits], the time one write may take (WriteTimeout), the streams
+// ([poke.Options]). The time to read a header is the http.Server's to limit.
 package handlers

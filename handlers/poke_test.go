@@ -405,7 +405,7 @@ func TestStreamLife(t *testing.T) {
 		least, most    time.Duration
 	}{
 		"its own":                 {10 * time.Minute, 0, 9 * time.Minute, 10 * time.Minute},
-		"by default":              {0, 0, 49 * time.Minute, 55 * time.Minute},
+		"by default":              {0, 0, 45 * time.Minute, 50 * time.Minute},
 		"the request's":           {10 * time.Minute, 5 * time.Minute, 290 * time.Second, 290 * time.Second},
 		"the request's, short":    {10 * time.Minute, 10 * time.Second, 9 * time.Second, 9 * time.Second},
 		"the request's, too long": {10 * time.Minute, time.Hour, 9 * time.Minute, 10 * time.Minute},

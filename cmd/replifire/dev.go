@@ -11,6 +11,7 @@ import (
 	"github.com/replifire/replifire/chat"
 	"github.com/replifire/replifire/internal/emulator"
 	"github.com/replifire/replifire/server"
+	"github.com/replifire/replifire/web"
 )
 
 const (
@@ -46,6 +47,9 @@ type devStore struct {
 
 // Run serves until a signal, and stops what it started.
 func (c *devCommand) Run(p *program) (err error) {
+	if _, err := c.settings(p, devStore{}); err != nil {
+		return err // before anything is started
+	}
 	store, err := c.open(p)
 	if err != nil {
 		return err
@@ -122,12 +126,16 @@ func (c *devCommand) welcome(p *program, store devStore, s server.Settings, a ne
 		where = fmt.Sprintf("on the Firestore emulator at %s, project %s", s.EmulatorHost, s.ProjectID)
 	}
 	_, port, _ := net.SplitHostPort(a.String()) // an address of a listener has a port
-	fmt.Fprintf(p.stdout, welcome, where, "http://"+net.JoinHostPort(c.Host, port), after)
+	address, page := "http://"+net.JoinHostPort(c.Host, port), ""
+	if _, built := web.Page(); built {
+		page = "\n  page   " + address
+	}
+	fmt.Fprintf(p.stdout, welcome, where, address, after, page)
 }
 
 const welcome = `
 replifire is ready, with its data %[1]s.
-
+%[4]s
   push   %[2]s/api/replicache/push
   pull   %[2]s/api/replicache/pull
   pokes  %[2]s/api/replicache/poke
