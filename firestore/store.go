@@ -31,9 +31,9 @@ const (
 	pingTimeout = 5 * time.Second
 )
 
-// How many connections a Store opens to production, those for watches one by one as
-// there are watches. Google's front ends take 100 streams on one; beyond that calls do
-// not fail but wait (firestore.md §2.2). A watch occupies a stream for as long as it lasts.
+// How many connections a Store opens to production, those for watches with the first
+// watch. Google's front ends take 100 streams on one; beyond that calls do not fail but
+// wait (firestore.md §2.2). A watch occupies a stream for as long as it lasts.
 const (
 	// DefaultConnections is for 400 calls at once.
 	DefaultConnections = 4
@@ -68,9 +68,8 @@ type Config struct {
 // Store keeps spaces in Cloud Firestore. Open makes one; one is enough for a
 // process. Its methods are safe for concurrent use.
 type Store struct {
-	client *firestore.Client
-	// watcher has connections of its own, so that calls never wait until a watch ends.
-	watcher *firestore.Client
+	client  *firestore.Client
+	watcher watcher
 	// emulated: the database is an emulator, which needs some care (emulator.go).
 	emulated bool
 	purges   purges
@@ -94,13 +93,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{client: client, watcher: client, emulated: c.emulated()}
+	s := &Store{client: client, emulated: c.emulated()}
 	s.prepared.begin = s.begin
-	if c.Conn != nil {
-		return s, nil
+	s.watcher.connect = func(ctx context.Context) (*firestore.Client, error) {
+		return c.connect(ctx, cmp.Or(c.WatchConnections, DefaultWatchConnections))
 	}
-	if s.watcher, err = c.connect(ctx, cmp.Or(c.WatchConnections, DefaultWatchConnections)); err != nil {
-		return nil, errors.Join(err, client.Close())
+	if c.Conn != nil {
+		s.watcher.client = client // there is no other connection
 	}
 	return s, nil
 }
@@ -134,11 +133,7 @@ func (c Config) emulated() bool { return c.EmulatorHost != "" || c.Conn != nil }
 // Close closes the connections. Calls under way fail, watches end.
 func (s *Store) Close() error {
 	s.prepared.close()
-	err := s.client.Close()
-	if s.watcher != s.client {
-		err = errors.Join(err, s.watcher.Close())
-	}
-	if err != nil {
+	if err := errors.Join(s.watcher.close(s.client), s.client.Close()); err != nil {
 		return fmt.Errorf("closing Firestore: %w", err)
 	}
 	return nil

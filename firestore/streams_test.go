@@ -149,4 +149,7 @@ func TestWatchesTakeNothingFromCalls(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Error(err)
 	}
+	if err := store.Watch(t.Context(), space, func(engine.Head) {}); !errors.Is(err, engine.ErrUnavailable) {
+		t.Errorf("watch of a closed store: got %v, want ErrUnavailable", err)
+	}
 }
