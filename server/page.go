@@ -27,6 +27,12 @@ In an application:
   })
 `
 
+// HasPage reports whether the chat page is part of the program.
+func HasPage() bool {
+	_, built := web.Page()
+	return built
+}
+
 // page is what is served outside the API in development mode: the chat page, or,
 // where it was not built, what a person should know.
 func (s *Server) page(ctx context.Context) http.Handler {

@@ -11,7 +11,6 @@ import (
 	"github.com/replifire/replifire/chat"
 	"github.com/replifire/replifire/internal/emulator"
 	"github.com/replifire/replifire/server"
-	"github.com/replifire/replifire/web"
 )
 
 const (
@@ -127,7 +126,7 @@ func (c *devCommand) welcome(p *program, store devStore, s server.Settings, a ne
 	}
 	_, port, _ := net.SplitHostPort(a.String()) // an address of a listener has a port
 	address, page := "http://"+net.JoinHostPort(c.Host, port), ""
-	if _, built := web.Page(); built {
+	if server.HasPage() {
 		page = "\n  page   " + address
 	}
 	fmt.Fprintf(p.stdout, welcome, where, address, after, page)
