@@ -98,3 +98,15 @@ export async function command(args, env) {
   assert.equal(code, 0, `replifire ${args.join(' ')} said:\n${child.output}`);
   return child.output;
 }
+
+/**
+ * Checks what is stored of a space, if there is one: a test may have wiped the store, or
+ * pushed nothing.
+ * @param {string} space
+ * @param {Record<string, string>} env
+ */
+export async function fsck(space, env) {
+  const child = new Child(setup.binary, ['fsck', space], env);
+  const {code} = await child.exit();
+  assert.ok(code === 0 || child.output.includes('does not exist'), `replifire fsck said:\n${child.output}`);
+}

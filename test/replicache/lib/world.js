@@ -7,7 +7,7 @@ import {Client} from './client.js';
 import {pull} from './http.js';
 import {Proxy} from './proxy.js';
 import {Random, processSeed} from './random.js';
-import {Server, command, setup} from './server.js';
+import {Server, fsck, setup} from './server.js';
 import {until} from './wait.js';
 import {applyPatch, viewDiff} from './view.js';
 
@@ -154,7 +154,7 @@ export class World {
       assert.deepEqual(client.complaints, [], `the protocol errors that ${client.name} logged`);
     }
     if (this.#store === 'firestore') {
-      await command(['fsck', space], this.env);
+      await fsck(space, this.env);
     }
   }
 
