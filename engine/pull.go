@@ -34,7 +34,7 @@ func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) 
 		return nil, err
 	}
 	if p.unchanged() {
-		return p.response(req.Cookie.Raw, nil, emptyPatch), nil
+		return p.response(req.Cookie.Raw, nil, 0, emptyPatch), nil
 	}
 	if p.lostState() {
 		return nil, protocol.ClientStateNotFound()
@@ -155,7 +155,7 @@ func (p *pull) changes(ctx context.Context) (*protocol.PullResponse, error) {
 	}
 	cookie = p.of(cookie)
 	if inMemory {
-		resp := p.response(cookie.Raw, p.clients, inMemoryPatch(p.entries))
+		resp := p.response(cookie.Raw, p.clients, since, inMemoryPatch(p.entries))
 		resp.Encoded = encodedPatch(p.entries)
 		return resp, nil
 	}
@@ -198,7 +198,7 @@ func (p *pull) everything(ctx context.Context) (*protocol.PullResponse, error) {
 	}
 	cookie = p.of(cookie)
 	if !head.Exists() {
-		return p.response(cookie.Raw, nil, clearFirst(emptyPatch)), nil
+		return p.response(cookie.Raw, nil, 0, clearFirst(emptyPatch)), nil
 	}
 	resp, err := p.answer(ctx, cookie, head.Base, 0, func(e Entry) (protocol.PatchOperation, bool) {
 		return protocol.PatchOperation{Op: protocol.OpPut, Key: e.Key, Value: e.Value},
@@ -234,7 +234,7 @@ func (p *pull) answer(
 		}
 		return nil, err
 	}
-	return p.response(cookie.Raw, clients, page.patch(op)), nil
+	return p.response(cookie.Raw, clients, clientsAfter, page.patch(op)), nil
 }
 
 func collectClients(seq iter.Seq2[Client, error]) ([]Client, error) {
@@ -248,9 +248,10 @@ func collectClients(seq iter.Seq2[Client, error]) ([]Client, error) {
 	return clients, nil
 }
 
-// response fills the shape that both protocol versions share.
+// response fills the shape that both protocol versions share, with what has changed of
+// the clients after a version.
 func (p *pull) response(
-	cookie []byte, clients []Client, patch iter.Seq2[protocol.PatchOperation, error],
+	cookie []byte, clients []Client, after int64, patch iter.Seq2[protocol.PatchOperation, error],
 ) *protocol.PullResponse {
 	resp := &protocol.PullResponse{
 		Version:               p.req.Version,
@@ -264,7 +265,7 @@ func (p *pull) response(
 	}
 	for _, c := range clients {
 		resp.LastMutationIDChanges[c.ID] = c.LastMutationID
-		if r := p.rejections(c); len(r) > 0 {
+		if r := rejections(c, after); len(r) > 0 {
 			if resp.Rejections == nil {
 				resp.Rejections = map[protocol.ClientID][]protocol.Rejection{}
 			}
@@ -274,11 +275,11 @@ func (p *pull) response(
 	return resp
 }
 
-// rejections are those among the acknowledgements that this answer delivers.
-func (p *pull) rejections(c Client) []protocol.Rejection {
+// rejections are those among the acknowledgements that an answer delivers.
+func rejections(c Client, after int64) []protocol.Rejection {
 	var list []protocol.Rejection
 	for _, r := range c.Rejections {
-		if !p.diffable() || r.Version > p.req.Cookie.Version {
+		if r.Version > after {
 			list = append(list, protocol.Rejection{ID: r.MutationID, Name: r.Name, Reason: r.Reason})
 		}
 	}

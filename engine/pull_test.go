@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -146,6 +147,50 @@ func checkHealed(t *testing.T, e *engine.Engine, v *view, g protocol.ClientGroup
 	v.pull(t, e, alice, g)
 	if got := string(v.cookie.Raw); got != before {
 		t.Errorf("nothing new: cookie %s became %s", before, got)
+	}
+}
+
+// afterwards runs something once, when a snapshot has been read.
+type afterwards struct {
+	engine.Store
+
+	run func()
+}
+
+func (a *afterwards) Snapshot(ctx context.Context, id protocol.SpaceID, d engine.Documents) (engine.Snapshot, error) {
+	snap, err := a.Store.Snapshot(ctx, id, d)
+	if run := a.run; run != nil {
+		a.run = nil
+		run()
+	}
+	return snap, err
+}
+
+// TestRejectionsBesideACollection: a collection that raises the floor above a pull's cookie, between
+// its read and its answer from memory, has no rejection told again.
+func TestRejectionsBesideACollection(t *testing.T) {
+	t.Parallel()
+	store := &afterwards{Store: fresh(t)}
+	e := start(t, store, engine.Options{})
+	mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}))
+	v := newView()
+	v.pull(t, e, alice, "g1")
+	mustPush(t, e, alice, "g1", mutation("c", 2, "fail", put{"a", 1}), mutation("c", 3, "put", put{"b", 1}))
+	v.pull(t, e, alice, "g1")
+	mustPush(t, e, alice, "g1", mutation("c", 4, "del", "b"))
+	collected := false
+	store.run = func() {
+		if _, err := e.Collect(t.Context(), space, time.Now().Add(time.Hour)); err != nil {
+			t.Error(err)
+		}
+		collected = true
+	}
+	v.pull(t, e, alice, "g1")
+	if got := v.refused["c"]; len(got) != 1 || !collected {
+		t.Errorf("rejections told: got %+v, want one; the collection has run: %v", got, collected)
+	}
+	if _, ok := v.entries["b"]; ok || v.last["c"] != 4 {
+		t.Errorf("got entries %v, lastMutationID %d", v.entries, v.last["c"])
 	}
 }
 
