@@ -132,7 +132,7 @@ func (x *exchange) run(call func(endpoint, *exchange) error) {
 func (x *exchange) serve(call func(endpoint, *exchange) error) error {
 	x.secure()
 	route := x.h.route(x.r.URL.Path)
-	if route == nil && x.h.members != nil {
+	if route == nil {
 		route, x.named = x.h.members.find(x.r.URL)
 	}
 	if route == nil || route.api {

@@ -171,12 +171,12 @@ func seconds(d time.Duration) string {
 // loggedURL is the path and the space. Whatever else is in a query may be secret, and
 // the users that a path names are nobody's business.
 func (x *exchange) loggedURL() string {
-	path := x.r.URL.EscapedPath()
-	if before, _, ok := strings.Cut(path, "/members/"); ok { // there need not be such a route
-		path = before + "/members/-"
+	u := x.r.URL
+	if x.named.user != "" {
+		u = &url.URL{Path: "/api/spaces/" + string(x.named.space) + "/members/-"}
 	}
-	s := printable(path, maxLoggedText)
-	if space, err := spaceOf(x.r.URL.RawQuery); err == nil && x.r.URL.RawQuery != "" {
+	s := printable(u.EscapedPath(), maxLoggedText)
+	if space, err := spaceOf(u.RawQuery); err == nil && u.RawQuery != "" {
 		s += "?space=" + url.QueryEscape(printable(string(space), maxLoggedText))
 	}
 	return s

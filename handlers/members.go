@@ -40,7 +40,8 @@ func newMemberRoutes() *memberRoutes {
 }
 
 // find is the route of /api/spaces/{space}/members and what is below it, nil for any
-// other path. It looks at the path as it was sent: an id may have a slash, as %2F.
+// other path, and on nil, where there are no such routes. What a path names is found with
+// or without a route. It looks at the path as it was sent: an id may have a slash, as %2F.
 func (m *memberRoutes) find(u *url.URL) (*route, membership) {
 	parts := strings.Split(u.EscapedPath(), "/")
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
@@ -55,14 +56,16 @@ func (m *memberRoutes) find(u *url.URL) (*route, membership) {
 		return nil, membership{}
 	}
 	named := membership{space: protocol.SpaceID(parts[2])}
-	switch len(parts) {
-	case 4:
-		return m.all, named
-	case 5:
+	if len(parts) > 4 {
 		named.user = parts[4]
+	}
+	switch {
+	case m == nil || len(parts) > 5:
+		return nil, named
+	case len(parts) == 5:
 		return m.one, named
 	default:
-		return nil, membership{}
+		return m.all, named
 	}
 }
 

@@ -21,7 +21,7 @@ func (x *exchange) pull() error {
 	if err != nil {
 		return x.answerable(err)
 	}
-	from := pulledFrom(x.caller.Space, req.Cookie)
+	from := pulled{x.caller.Space, req.Cookie.Epoch, req.Cookie.Version}
 	if x.h.sizes.tooLarge(from) {
 		return answerTooLarge(x.h.config.MaxResponseBytes)
 	}

@@ -26,20 +26,13 @@ type sizes struct {
 	seen *simplelru.LRU[pulled, time.Time] // until when; guarded by mu
 }
 
-// pulled is what an answer begins from, the beginning unless epoch and version say
-// otherwise: a cookie of another epoch has an answer of its own. Who asks makes no
-// difference: all see all of the space.
+// pulled is what an answer begins from, by epoch and version of a cookie; both are zero in
+// one that is not ours, which is answered from the beginning. Who asks makes no difference:
+// all see all of the space.
 type pulled struct {
 	space   protocol.SpaceID
 	epoch   string
 	version int64
-}
-
-func pulledFrom(space protocol.SpaceID, c protocol.Cookie) pulled {
-	if !c.Ours {
-		return pulled{space: space}
-	}
-	return pulled{space: space, epoch: c.Epoch, version: c.Version}
 }
 
 func newSizes() *sizes {
