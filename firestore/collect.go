@@ -116,17 +116,14 @@ func (s *Store) Expired(
 	ctx context.Context, space protocol.SpaceID, before time.Time, limit int,
 ) (engine.Expired, error) {
 	query := tombstonesByAge.under(s.spaceRef(space), nil, bound{"<", before}).
-		Select(fieldVersion, fieldDeletedAt).Limit(limit) // both: it is resumed behind the last
+		Select(fieldVersion, fieldDeletedAt) // both: it is resumed behind the last
 	var found engine.Expired
-	for version, err := range stream(ctx, query, decodeVersion) {
+	for version, err := range streamUpTo(ctx, query, limit, decodeVersion) {
 		if err != nil {
 			return engine.Expired{}, err
 		}
 		found.Tombstones++
 		found.Floor = max(found.Floor, version)
-		if found.Tombstones == limit {
-			break // A resumed query has its whole limit again.
-		}
 	}
 	return found, nil
 }
@@ -142,19 +139,16 @@ func (s *Store) Spaces(
 	ctx context.Context, after protocol.SpaceID, limit int,
 ) ([]protocol.SpaceID, error) {
 	query := spacesByName.in(s.client.Collection(spacesCollection), nil).
-		Select(fieldSpace).Limit(limit)
+		Select(fieldSpace)
 	if after != "" {
 		query = query.StartAfter(s.spaceRef(after).ID)
 	}
 	var ids []protocol.SpaceID
-	for id, err := range stream(ctx, query, decodeSpaceID) {
+	for id, err := range streamUpTo(ctx, query, limit, decodeSpaceID) {
 		if err != nil {
 			return nil, err
 		}
 		ids = append(ids, id)
-		if len(ids) == limit {
-			break // A resumed query has its whole limit again.
-		}
 	}
 	return ids, nil
 }

@@ -73,18 +73,17 @@ func (d directory) Role(
 func (d directory) List(
 	ctx context.Context, space protocol.SpaceID, after string, limit int,
 ) ([]members.Member, error) {
-	query := membersByUser.under(d.store.spaceRef(space), nil, bound{">", after}).
-		Limit(min(limit, members.MaxListed))
+	query := membersByUser.under(d.store.spaceRef(space), nil, bound{">", after})
 	var list []members.Member
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
-	for m, err := range stream(ctx, query, decodeMember) {
+	for m, err := range streamUpTo(ctx, query, min(limit, members.MaxListed), decodeMember) {
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, m)
 	}
-	return list[:min(len(list), limit, members.MaxListed)], nil // a resumed query begins to count anew
+	return list, nil
 }
 
 func (d directory) Put(ctx context.Context, space protocol.SpaceID, m members.Member) error {

@@ -163,18 +163,28 @@ func (s *Store) getAll(
 		refs[i] = w.ref
 	}
 	docs, err := s.client.GetAll(ctx, refs)
-	whole := err != nil || ofOneMoment(docs)
-	for try := 0; !whole; try++ {
-		err = s.client.RunTransaction(ctx, func(_ context.Context, tx *firestore.Transaction) (err error) {
-			docs, err = tx.GetAll(refs)
-			return err
-		}, firestore.ReadOnly)
-		whole = err == nil || try == momentTries || !passing(err)
+	if err == nil && !ofOneMoment(docs) {
+		docs, err = s.getAllInTransaction(ctx, refs)
 	}
 	if err != nil {
 		return nil, unavailable(ctx, "reading documents", err)
 	}
 	return docs, nil
+}
+
+func (s *Store) getAllInTransaction(
+	ctx context.Context, refs []*firestore.DocumentRef,
+) (docs []*firestore.DocumentSnapshot, err error) {
+	for range momentTries {
+		err = s.client.RunTransaction(ctx, func(_ context.Context, tx *firestore.Transaction) (err error) {
+			docs, err = tx.GetAll(refs)
+			return err
+		}, firestore.ReadOnly)
+		if err == nil || !passing(err) {
+			break
+		}
+	}
+	return docs, err
 }
 
 func ofOneMoment(docs []*firestore.DocumentSnapshot) bool {

@@ -45,6 +45,23 @@ func stream[T any](
 	}
 }
 
+// streamUpTo yields no more than limit, at least 1: a query that is resumed has its whole
+// limit again.
+func streamUpTo[T any](
+	ctx context.Context, query firestore.Query, limit int,
+	decode func(*firestore.DocumentSnapshot) (T, error),
+) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		left := limit
+		for value, err := range stream(ctx, query.Limit(limit), decode) {
+			left--
+			if !yield(value, err) || left == 0 {
+				return
+			}
+		}
+	}
+}
+
 // documents yields the documents of a query, resuming it when it breaks off.
 func documents(
 	ctx context.Context, query firestore.Query,
