@@ -5,9 +5,9 @@ import "sync"
 // expectations say of which mutators the keys they ask for are not stored, because they
 // create things, by what they have read so far. Such a key is not read: the mutator
 // runs as if it had no value, and the commit holds on the condition that it is not
-// stored (Commit.Absent), not even as a tombstone. That saves a round trip, and a read that Firestore bills. Who
-// was wrong has one commit refused, reads, and is not trusted again for a while. Safe
-// for concurrent use; bounded by the mutators that are registered.
+// stored (Commit.Absent), not even as a tombstone. That saves a round trip, and a read
+// that Firestore bills. Who was wrong has one commit refused, reads, and is not trusted
+// again for a while. Safe for concurrent use; bounded by the mutators that are registered.
 type expectations struct {
 	mu     sync.Mutex
 	after  int

@@ -27,7 +27,7 @@ func (e *Engine) Push(ctx context.Context, c Caller, req *protocol.PushRequest) 
 	}
 	j := e.newJob(ctx, c)
 	j.group, j.mutations = req.ClientGroupID, req.Mutations
-	seen := map[protocol.ClientID]bool{}
+	seen, bytes := map[protocol.ClientID]bool{}, 0
 	for i, m := range req.Mutations {
 		j.bytes += len(m.Args) + len(m.Name) + 200
 		if i > 0 && m.ClientID == req.Mutations[i-1].ClientID || seen[m.ClientID] {
@@ -35,26 +35,17 @@ func (e *Engine) Push(ctx context.Context, c Caller, req *protocol.PushRequest) 
 		}
 		seen[m.ClientID] = true
 		j.clients = append(j.clients, m.ClientID)
+		bytes += len(m.ClientID)
 	}
-	if err := checkClients(j.clients); err != nil {
-		return err
-	}
-	return e.do(j)
-}
-
-func checkClients(ids []protocol.ClientID) error {
-	bytes := 0
-	for _, id := range ids {
-		bytes += len(id)
-	}
-	if len(ids) > maxPushClients || bytes > maxPushClientBytes {
+	if len(j.clients) > maxPushClients || bytes > maxPushClientBytes {
 		return &protocol.DecodeError{
 			Field: "mutations",
 			Reason: fmt.Sprintf("more than %d clients, or %d bytes of their ids, in one push",
 				maxPushClients, maxPushClientBytes),
 		}
 	}
-	return nil
+	j.names = nameBytes*(1+len(j.clients)) + len(j.group) + bytes
+	return e.do(j)
 }
 
 func (e *Engine) newJob(ctx context.Context, c Caller) *job {

@@ -77,7 +77,7 @@ func newPushBatch(s *space, jobs []*job, limit int) *pushBatch {
 	}
 	for names := 0; len(b.jobs) < min(len(jobs), limit); {
 		j := jobs[len(b.jobs)]
-		if names += j.names(); names > maxNames && len(b.jobs) > 0 {
+		if names += j.names; names > maxNames && len(b.jobs) > 0 {
 			break
 		}
 		b.jobs = append(b.jobs, &batchJob{job: j, end: j.decided})
@@ -89,15 +89,6 @@ func newPushBatch(s *space, jobs []*job, limit int) *pushBatch {
 	b.plan(limit, share)
 	b.jobs = slices.DeleteFunc(b.jobs, func(j *batchJob) bool { return j.planned == 0 })
 	return b
-}
-
-// names is about how many bytes it takes to ask for a push's group and clients.
-func (j *job) names() int {
-	n := nameBytes + len(j.group)
-	for _, id := range j.clients {
-		n += nameBytes + len(id)
-	}
-	return n
 }
 
 // plan gives the pushes turns of jobChunk mutations until limit is reached, and each
@@ -309,13 +300,10 @@ const maxLoggedRejections = MaxRejections
 // logRejections tells the operator, once it is durable, of the first ones and of how many
 // there were.
 func (b *pushBatch) logRejections() {
-	if more := len(b.rejected) - maxLoggedRejections; more > 0 {
-		defer b.space.engine.opts.Logger.WarnContext(b.space.engine.ctx, "more mutations rejected",
-			"space", b.space.id, "count", more)
-		b.rejected = b.rejected[:maxLoggedRejections]
-	}
+	ctx, log := b.space.engine.ctx, b.space.engine.opts.Logger
+	logged := b.rejected[:min(len(b.rejected), maxLoggedRejections)]
 	stacks := map[string]bool{} // by mutator: one is enough
-	for _, r := range b.rejected {
+	for _, r := range logged {
 		attrs := []any{
 			"space", b.space.id, "client_id", r.client, "mutation_id", r.MutationID,
 			"mutator", r.Name, "reason", r.Reason,
@@ -324,7 +312,10 @@ func (b *pushBatch) logRejections() {
 			stacks[r.Name] = true
 			attrs = append(attrs, "stack", string(p.Stack))
 		}
-		b.space.engine.opts.Logger.WarnContext(b.space.engine.ctx, "mutation rejected", attrs...)
+		log.WarnContext(ctx, "mutation rejected", attrs...)
+	}
+	if more := len(b.rejected) - len(logged); more > 0 {
+		log.WarnContext(ctx, "more mutations rejected", "space", b.space.id, "count", more)
 	}
 }
 

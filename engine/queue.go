@@ -38,6 +38,7 @@ type job struct {
 	// Of a push: the mutations, and how many of them are decided and committed.
 	group     protocol.ClientGroupID
 	clients   []protocol.ClientID // of the mutations, each once
+	names     int                 // about how many bytes it takes to ask for group and clients
 	mutations []protocol.Mutation
 	decided   int
 	refused   int // 1 + the index of the mutation found to make a commit impossible

@@ -44,9 +44,17 @@ type devStore struct {
 	stop     func() error
 }
 
+func (s devStore) kind() string {
+	if s.emulator == "" {
+		return server.StoreMemory
+	}
+	return server.StoreFirestore
+}
+
 // Run serves until a signal, and stops what it started.
 func (c *devCommand) Run(p *program) (err error) {
-	if _, err := c.settings(p, devStore{}); err != nil {
+	settings, err := c.settings(p)
+	if err != nil {
 		return err // before anything is started
 	}
 	store, err := c.open(p)
@@ -54,10 +62,7 @@ func (c *devCommand) Run(p *program) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.stop()) }()
-	settings, err := c.settings(p, store)
-	if err != nil {
-		return err
-	}
+	settings.Store, settings.EmulatorHost = store.kind(), store.emulator
 	s, err := server.New(p.ctx, settings, chat.Mutators(),
 		server.WithLogger(settings.Logger(p.stderr)),
 		server.OnReady(func(a net.Addr) { c.welcome(p, store, settings, a) }))
@@ -101,14 +106,9 @@ func checkDial(ctx context.Context, host string) error {
 }
 
 // settings are those of the environment, but for what makes it a development
-// server.
-func (c *devCommand) settings(p *program, store devStore) (server.Settings, error) {
+// server. Its store comes later.
+func (c *devCommand) settings(p *program) (server.Settings, error) {
 	args := []string{"--dev", "--host=" + c.Host, "--port=" + strconv.Itoa(c.Port)}
-	if store.emulator == "" {
-		args = append(args, "--store="+server.StoreMemory)
-	} else {
-		args = append(args, "--store="+server.StoreFirestore, "--emulator-host="+store.emulator)
-	}
 	if p.getenv("GOOGLE_CLOUD_PROJECT") == "" {
 		args = append(args, "--project="+devProject)
 	}

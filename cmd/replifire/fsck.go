@@ -32,26 +32,23 @@ func (c *fsckCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := c.print(p, report); err != nil {
-		return err
+	nothing := report.OK() && !report.Head.Exists()
+	if c.JSON || !nothing {
+		if err := c.print(p, report); err != nil {
+			return err
+		}
 	}
 	switch {
+	case nothing:
+		return fmt.Errorf("space %q does not exist", c.Space)
 	case !report.OK():
 		return errTold
-	case !exists(report):
-		return fmt.Errorf("space %q does not exist", c.Space)
 	default:
 		return nil
 	}
 }
 
-// exists reports whether there is a space, be it only what is left of one.
-func exists(r fsck.Report) bool { return r.Head.Exists() || !r.OK() }
-
 func (c *fsckCommand) print(p *program, report fsck.Report) error {
-	if !c.JSON && !exists(report) {
-		return nil
-	}
 	if !c.JSON {
 		_, err := fmt.Fprintln(p.stdout, report)
 		return err
