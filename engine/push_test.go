@@ -592,13 +592,15 @@ func TestEntryLimits(t *testing.T) {
 func TestTooManyClients(t *testing.T) {
 	t.Parallel()
 	e := start(t, fresh(t), engine.Options{})
-	var ms []protocol.Mutation
-	for i := range 1001 {
-		ms = append(ms, mutation(protocol.ClientID(fmt.Sprint("c", i)), 1, "put", put{"k", 1}))
-	}
-	err := e.Push(t.Context(), alice, pushOf("g1", ms...))
-	if _, ok := errors.AsType[*protocol.DecodeError](err); !ok {
-		t.Errorf("got %v, want a DecodeError", err)
+	for clients, idBytes := range map[int]int{1001: 5, 66: 1000} {
+		var ms []protocol.Mutation
+		for i := range clients {
+			ms = append(ms, mutation(clientID(fmt.Sprintf("%0*d", idBytes, i)), 1, "put", put{"k", 1}))
+		}
+		err := e.Push(t.Context(), alice, pushOf("g1", ms...))
+		if _, ok := errors.AsType[*protocol.DecodeError](err); !ok {
+			t.Errorf("%d clients, ids of %d bytes: got %v, want a DecodeError", clients, idBytes, err)
+		}
 	}
 }
 

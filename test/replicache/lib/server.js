@@ -93,10 +93,9 @@ export class Server {
  * @param {Record<string, string>} env
  */
 export async function command(args, env) {
-  const child = new Child(setup.binary, args, env);
-  const {code} = await child.exit();
-  assert.equal(code, 0, `replifire ${args.join(' ')} said:\n${child.output}`);
-  return child.output;
+  const {code, output} = await run(args, env);
+  assert.equal(code, 0, `replifire ${args.join(' ')} said:\n${output}`);
+  return output;
 }
 
 /**
@@ -106,7 +105,16 @@ export async function command(args, env) {
  * @param {Record<string, string>} env
  */
 export async function fsck(space, env) {
-  const child = new Child(setup.binary, ['fsck', space], env);
+  const {code, output} = await run(['fsck', space], env);
+  assert.ok(code === 0 || output.includes('does not exist'), `replifire fsck said:\n${output}`);
+}
+
+/**
+ * @param {string[]} args
+ * @param {Record<string, string>} env
+ */
+async function run(args, env) {
+  const child = new Child(setup.binary, args, env);
   const {code} = await child.exit();
-  assert.ok(code === 0 || child.output.includes('does not exist'), `replifire fsck said:\n${child.output}`);
+  return {code, output: child.output};
 }
