@@ -17,8 +17,10 @@ import (
 )
 
 const (
-	// pageEntries is how many entries are in memory at once, values and all.
+	// pageEntries and pageSize bound what is in memory at once, values and all. Each page
+	// begins with the last entry of the one before, so it has to have room for two.
 	pageEntries = 200
+	pageSize    = 4 << 20
 	// pageGroups is how many clients are read before their groups are looked up.
 	pageGroups = 300
 )
@@ -184,14 +186,16 @@ func (x *export) groupsOf(ctx context.Context, page []engine.Client) error {
 // before: a key after it would be longer than any key may be.
 func (x *export) entries(ctx context.Context) error {
 	base := x.snap.Head().Base
-	last, begun := "", false
+	r, begun := engine.Range{Limit: pageEntries, MaxBytes: pageSize}, false
 	for {
-		page, err := x.snap.Range(ctx, engine.Range{From: last, Limit: pageEntries})
+		page, err := x.snap.Range(ctx, r)
 		if err != nil {
 			return fmt.Errorf("reading entries: %w", err)
 		}
+		size := 0
 		for _, e := range page {
-			if e.Deleted || e.Version <= base || (begun && e.Key == last) {
+			size += e.Bytes()
+			if e.Deleted || e.Version <= base || (begun && e.Key == r.From) {
 				continue
 			}
 			if err := x.enc.Encode(entryLine{Type: kindEntry, Key: e.Key, Value: e.Value}); err != nil {
@@ -200,9 +204,9 @@ func (x *export) entries(ctx context.Context) error {
 			x.done.Entries++
 		}
 		x.progress(x.done.Counts)
-		if len(page) < pageEntries {
+		if !r.Full(len(page), size) {
 			return nil
 		}
-		last, begun = page[len(page)-1].Key, true
+		r.From, begun = page[len(page)-1].Key, true
 	}
 }

@@ -32,6 +32,53 @@ func TestWriteKeepsWhatIsOdd(t *testing.T) {
 	}
 }
 
+// TestWriteOfLargeValues has some of them in memory at once, and no more.
+func TestWriteOfLargeValues(t *testing.T) {
+	t.Parallel()
+	const n, size = 40, 900_000
+	store := &measured{Store: memory.New()}
+	value := `"` + strings.Repeat("v", size) + `"`
+	for i := range n {
+		commit(t, store, "s", storetest.Put(fmt.Sprintf("%04d", i), value))
+	}
+	var file bytes.Buffer
+	done, err := backup.Write(t.Context(), store, "s", &file, nil)
+	if err != nil || done.Entries != n || len(values(t, file.Bytes())) != n {
+		t.Errorf("got %+v, %v, want %d entries", done, err, n)
+	}
+	if store.most < 2*size || store.most > 6*size {
+		t.Errorf("%d bytes of values in memory at once", store.most)
+	}
+}
+
+// measured knows how many bytes the largest reading by key had.
+type measured struct {
+	engine.Store
+	most int
+}
+
+func (m *measured) Snapshot(
+	ctx context.Context, id protocol.SpaceID, docs engine.Documents,
+) (engine.Snapshot, error) {
+	snap, err := m.Store.Snapshot(ctx, id, docs)
+	return &measuredSnapshot{snap, m}, err
+}
+
+type measuredSnapshot struct {
+	engine.Snapshot
+	of *measured
+}
+
+func (m *measuredSnapshot) Range(ctx context.Context, r engine.Range) ([]engine.Entry, error) {
+	page, err := m.Snapshot.Range(ctx, r)
+	size := 0
+	for _, e := range page {
+		size += e.Bytes()
+	}
+	m.of.most = max(m.of.most, size)
+	return page, err
+}
+
 // TestWriteIsOfOneVersion: each commit writes one more of a row of keys and raises a
 // number to how many there are. Whatever version a backup is of, both agree.
 func TestWriteIsOfOneVersion(t *testing.T) {

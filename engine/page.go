@@ -36,7 +36,7 @@ func readPage(ctx context.Context, seq iter.Seq2[Entry, error]) (*page, error) {
 			return p, nil
 		}
 		p.entries = append(p.entries, e)
-		bytes += len(e.Key) + len(e.Value)
+		bytes += e.Bytes()
 	}
 	context.AfterFunc(ctx, p.close)
 	return p, nil

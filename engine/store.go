@@ -102,6 +102,9 @@ type Entry struct {
 	DeletedAt time.Time
 }
 
+// Bytes is the length of the key and the value.
+func (e Entry) Bytes() int { return len(e.Key) + len(e.Value) }
+
 // Client is what a space remembers of a client.
 type Client struct {
 	ID             protocol.ClientID
@@ -140,10 +143,17 @@ type Documents struct {
 }
 
 // Range is a part of the key space: From ≤ key < To in the order of UTF-8
-// bytes, To "" for no end; at most Limit entries, 0 for no limit.
+// bytes, To "" for no end; at most Limit entries, 0 for no limit, and none behind the
+// one with which their keys and values come to MaxBytes, 0 for no bound.
 type Range struct {
-	From, To string
-	Limit    int
+	From, To        string
+	Limit, MaxBytes int
+}
+
+// Full reports whether nothing may follow so many entries, whose keys and values come to
+// so many bytes.
+func (r Range) Full(entries, bytes int) bool {
+	return r.Limit > 0 && entries >= r.Limit || r.MaxBytes > 0 && bytes >= r.MaxBytes
 }
 
 // Commit is one atomic change of a space.

@@ -242,6 +242,7 @@ func (s *snapshot) Clients(
 // take the bounds.
 func (s *snapshot) Range(ctx context.Context, r engine.Range) ([]engine.Entry, error) {
 	var entries []engine.Entry
+	bytes := 0
 	for entry, err := range below(ctx, s, s.askRange(r), decodeEntry) {
 		if err != nil {
 			return nil, err
@@ -253,7 +254,7 @@ func (s *snapshot) Range(ctx context.Context, r engine.Range) ([]engine.Entry, e
 			break
 		}
 		entries = append(entries, entry)
-		if len(entries) == r.Limit {
+		if bytes += entry.Bytes(); r.Full(len(entries), bytes) {
 			break // A resumed query has its whole limit again.
 		}
 	}

@@ -114,14 +114,15 @@ func (s *snapshot) Entries(
 
 func (s *snapshot) Range(ctx context.Context, r engine.Range) ([]engine.Entry, error) {
 	var found []engine.Entry
-	err := alive(ctx)
+	bytes, err := 0, alive(ctx)
 	s.state.byKey.Ascend(&engine.Entry{Key: r.From}, func(e *engine.Entry) bool {
 		if err != nil || r.To != "" && e.Key >= r.To {
 			return false
 		}
 		found = append(found, *e)
+		bytes += e.Bytes()
 		err = alive(ctx)
-		return r.Limit == 0 || len(found) < r.Limit
+		return !r.Full(len(found), bytes)
 	})
 	if err != nil {
 		return nil, err

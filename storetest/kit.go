@@ -192,7 +192,7 @@ func (k *kit) scan(snap engine.Snapshot, r engine.Range) []engine.Entry {
 	k.Helper()
 	entries, err := snap.Range(k.ctx, r)
 	if err != nil {
-		k.Fatalf("Range(%.40q, %.40q, %d): %v", r.From, r.To, r.Limit, err)
+		k.Fatalf("Range(%.40q, %.40q, %d, %d): %v", r.From, r.To, r.Limit, r.MaxBytes, err)
 	}
 	return entries
 }

@@ -168,6 +168,10 @@ func readMutants() map[string]mutant {
 			r.Limit = 0
 			return r
 		})},
+		"bytes ignored": {"RangeBounds", ranges(func(r engine.Range) engine.Range {
+			r.MaxBytes = 0
+			return r
+		})},
 		"end included": {"RangeBounds", ranges(func(r engine.Range) engine.Range {
 			if r.To != "" {
 				r.To += "\x00"

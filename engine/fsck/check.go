@@ -13,9 +13,12 @@ import (
 )
 
 const (
-	// pageEntries is how many entries, values and all, are in memory at once.
+	// pageEntries and pageSize bound what is in memory at once, values and all. Each page
+	// begins with the last entry of the one before, so it has to have room for two.
 	pageEntries = 500
-	// lookupIDs is how many documents one reading by id names.
+	pageSize    = 4 << 20
+	// lookupIDs is how many documents one reading by id names; of entries, pageSize
+	// bounds it too.
 	lookupIDs = 300
 	// maxGroupQueries is how many groups' clients are asked for group by group: a
 	// query each, and a live space may have many.
@@ -151,17 +154,20 @@ func (c *checker) count(e engine.Entry) {
 // after it would be longer than any key may be.
 func (c *checker) byKey(ctx context.Context, snap engine.Snapshot) error {
 	seen := make(map[string]bool, len(c.entries))
-	from := ""
+	r := engine.Range{Limit: pageEntries, MaxBytes: pageSize}
 	for {
-		r := engine.Range{From: from, Limit: pageEntries}
 		page, err := snap.Range(ctx, r)
 		if err != nil {
 			return err
 		}
-		if !c.page(page, seen) || len(page) < pageEntries {
+		size := 0
+		for _, e := range page {
+			size += e.Bytes()
+		}
+		if !c.page(page, seen) || !r.Full(len(page), size) {
 			break
 		}
-		from = page[len(page)-1].Key
+		r.From = page[len(page)-1].Key
 	}
 	for key := range c.entries {
 		if !seen[key] {

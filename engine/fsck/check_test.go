@@ -288,6 +288,28 @@ func TestCheckPages(t *testing.T) {
 	found(t, s, one(fsck.EntryOrder))
 }
 
+// TestCheckOfLargeValues has some of them in memory at once, and no more.
+func TestCheckOfLargeValues(t *testing.T) {
+	t.Parallel()
+	const n, size = 60, 900_000
+	s := healthy()
+	s.empty()
+	value := json.RawMessage(`"` + strings.Repeat("v", size) + `"`)
+	for i := range n {
+		s.byVersion = append(s.byVersion, engine.Entry{Key: fmt.Sprintf("%04d", i), Version: 3, Value: value})
+	}
+	s.index()
+	report, err := fsck.Check(t.Context(), s, "s")
+	if err != nil || !report.OK() || report.Entries != n {
+		t.Errorf("error %v, %v, want %d entries", err, report, n)
+	}
+	if s.most < 2*size || s.most > 6*size {
+		t.Errorf("%d bytes of values in memory at once", s.most)
+	}
+	delete(s.entryByID, "0059")
+	found(t, s, one(fsck.EntryAgreement))
+}
+
 func TestReportIsBounded(t *testing.T) {
 	t.Parallel()
 	s := healthy()

@@ -2,6 +2,7 @@ package fsck
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 
@@ -13,7 +14,7 @@ import (
 // under another document id than its key's is seen by pulls and not by mutators.
 // What nobody needs any more is left out: a purge may have deleted it by now.
 func (c *checker) byID(ctx context.Context) error {
-	for keys := range slices.Chunk(c.keptKeys(), lookupIDs) {
+	for keys := range c.pages(c.keptKeys()) {
 		if err := c.lookup(ctx, engine.Documents{Keys: keys}); err != nil {
 			return err
 		}
@@ -30,6 +31,26 @@ func (c *checker) byID(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// pages are keys that are read at once, by the lengths that their values had.
+func (c *checker) pages(keys []string) iter.Seq[[]string] {
+	r := engine.Range{Limit: lookupIDs, MaxBytes: pageSize}
+	return func(yield func([]string) bool) {
+		begin, size := 0, 0
+		for i, key := range keys {
+			size += len(key) + c.entries[key].length
+			if r.Full(i+1-begin, size) {
+				if !yield(keys[begin : i+1]) {
+					return
+				}
+				begin, size = i+1, 0
+			}
+		}
+		if begin < len(keys) {
+			yield(keys[begin:])
+		}
+	}
 }
 
 // keptKeys are those of entries that no purge deletes.

@@ -30,6 +30,17 @@ type stub struct {
 	// snapshots counts; moves changes the head for the second one and on.
 	snapshots int
 	moves     bool
+	// most is how many bytes of entries one reading by key or by id has had at the most.
+	most int
+}
+
+// measure takes note of what one reading has.
+func (s *stub) measure(entries []engine.Entry) {
+	bytes := 0
+	for _, e := range entries {
+		bytes += e.Bytes()
+	}
+	s.most = max(s.most, bytes)
 }
 
 // healthy is a space with all sorts of documents and nothing wrong.
@@ -85,6 +96,11 @@ func (s *stub) Snapshot(
 		s.head.Revision = "moved"
 	}
 	if s.snapshots > 1 {
+		var named []engine.Entry
+		for _, key := range docs.Keys {
+			named = append(named, s.entryByID[key])
+		}
+		s.measure(named)
 		return &stubSnapshot{stub: s, docs: docs}, s.broken["second snapshot"]
 	}
 	if err := ctx.Err(); err != nil {
@@ -130,7 +146,13 @@ func (s *stubSnapshot) Range(
 	if from < 0 || s.broken["range"] != nil {
 		return nil, s.broken["range"]
 	}
-	return s.byKey[from:min(len(s.byKey), from+r.Limit)], nil
+	n, bytes := 0, 0
+	for n < len(s.byKey)-from && !r.Full(n, bytes) {
+		bytes += s.byKey[from+n].Bytes()
+		n++
+	}
+	s.measure(s.byKey[from : from+n])
+	return s.byKey[from : from+n], nil
 }
 
 func (s *stubSnapshot) Clients(
