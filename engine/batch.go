@@ -26,12 +26,22 @@ type batch struct {
 	head  Head      // after the commit; base.head if none was needed
 }
 
-// wanted are the keys to read at once in another try.
+// wanted are the keys to read at once in another try: as many as a request takes, and with
+// values that are not too much for one moment. Those that are left are asked for again.
 func (b *batch) wanted() []string {
 	if b.base == nil {
 		return nil
 	}
-	return slices.Sorted(maps.Keys(b.base.used))
+	keys := slices.Sorted(maps.Keys(b.base.used))
+	names, bytes := 0, 0
+	for i, key := range keys {
+		v, _ := b.base.find(key)
+		names, bytes = names+len(key)+nameBytes, bytes+len(v.json)
+		if names > maxNames || bytes > maxWantedBytes {
+			return keys[:i]
+		}
+	}
+	return keys
 }
 
 // nonce names the commit that was tried, "" if none was.
@@ -67,6 +77,7 @@ func (b *batch) load(docs Documents) (Snapshot, error) {
 	}
 	b.fresh, b.snap = true, snap
 	b.space.known.learn(snap, docs)
+	b.space.found(snap.Head())
 	return snap, nil
 }
 

@@ -233,6 +233,42 @@ func TestLongNames(t *testing.T) {
 	})
 }
 
+// TestLongNamesOfPulls: the groups of pulls that look together are asked for by requests that
+// a store takes.
+func TestLongNamesOfPulls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &spy{Store: fresh(t)}
+		e := start(t, s, engine.Options{})
+		release := s.hold()
+		pull := func(n int) {
+			v := newView()
+			v.pull(t, e, alice, groupID(fmt.Sprintf("%d/%s", n, strings.Repeat("x", 1000))))
+		}
+		var wg sync.WaitGroup
+		for n := range 2000 {
+			wg.Go(func() { pull(n) })
+		}
+		synctest.Wait()
+		var most, groups, requests int
+		s.mu.Lock()
+		s.onSnapshot = func(d engine.Documents) error {
+			bytes := 0
+			for _, id := range d.Groups {
+				bytes += len(id)
+			}
+			most, groups, requests = max(most, bytes), groups+len(d.Groups), requests+1
+			return nil
+		}
+		s.mu.Unlock()
+		release()
+		wg.Wait()
+		if most > 600_000 || groups != 1999 || requests > 10 {
+			t.Errorf("%d groups in %d requests, %d bytes of ids at once", groups, requests, most)
+		}
+	})
+}
+
 // TestClientsAreBounded: what is remembered of clients counts as memory too.
 func TestClientsAreBounded(t *testing.T) {
 	t.Parallel()

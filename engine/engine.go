@@ -60,8 +60,9 @@ type Options struct {
 	SchemaVersions []string
 	// Logger hears of rejections and of trouble; nil: slog.Default.
 	Logger *slog.Logger
-	// OnCommit is called after each commit of this engine's, in the order of the
-	// versions of a space. It must not block.
+	// OnCommit is called after each commit of this engine's, and where it finds another's
+	// before that, in the order of the versions of a space: whatever the engine acknowledges,
+	// it has told of. It must not block.
 	OnCommit func(protocol.SpaceID, Head)
 	// Rand is where nonces, epochs and the jitter of pauses come from; nil: the
 	// system's random numbers. A simulation gives a seeded one, to repeat a run.
@@ -233,6 +234,13 @@ func (e *Engine) heard(id protocol.SpaceID, head Head) {
 		defer r.mu.Unlock()
 		r.hear(head)
 	}
+}
+
+// closing reports whether Close was called.
+func (e *Engine) closing() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closed
 }
 
 // start runs f in a goroutine that Close waits for; false when it is too late.

@@ -20,7 +20,7 @@ func (p *pull) lostState() bool {
 		return false
 	}
 	if c.Epoch == head.Epoch {
-		return c.Version > head.Version
+		return p.ahead()
 	}
 	return !head.RestoredAt.IsZero() && p.group.CreatedAt.Before(head.RestoredAt)
 }

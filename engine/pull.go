@@ -36,6 +36,9 @@ func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) 
 	if p.unchanged() {
 		return p.response(req.Cookie.Raw, nil, 0, emptyPatch), nil
 	}
+	if p.recalled { // of a head that may be later than the one for which memory was allowed
+		return p.changes(ctx)
+	}
 	if p.lostState() {
 		return nil, protocol.ClientStateNotFound()
 	}
@@ -143,6 +146,12 @@ func (p *pull) unchanged() bool {
 func (p *pull) diffable() bool {
 	c, head := p.req.Cookie, p.head
 	return c.Ours && c.Epoch == head.Epoch && c.Version <= head.Version && c.Version >= head.Floor
+}
+
+// ahead reports whether the cookie is of this history, and of a version it has not reached.
+func (p *pull) ahead() bool {
+	c, head := p.req.Cookie, p.head
+	return c.Ours && c.Epoch == head.Epoch && c.Version > head.Version
 }
 
 // changes is the incremental answer.
@@ -255,6 +264,7 @@ func (p *pull) response(
 ) *protocol.PullResponse {
 	resp := &protocol.PullResponse{
 		Version:               p.req.Version,
+		Ahead:                 p.ahead(),
 		Cookie:                cookie,
 		LastMutationIDChanges: map[protocol.ClientID]int64{},
 		Patch:                 patch,

@@ -110,9 +110,8 @@ func (b *pushBatch) plan(limit, share int) {
 
 // decide reads, checks, runs and commits. On nil the batch can be settled. Other
 // errors leave nothing acknowledged; with b.won set, an earlier try was applied.
-func (b *pushBatch) decide(wanted []string, tried map[string]*pushBatch) error {
-	b.again = len(tried) > 0
-	if err := b.prepare(wanted, tried); err != nil {
+func (b *pushBatch) decide(wanted []string, open *tries) error {
+	if err := b.prepare(wanted, open); err != nil {
 		return err
 	}
 	if b.base.head.Importing != "" && b.fresh {
@@ -130,7 +129,7 @@ func (b *pushBatch) decide(wanted []string, tried map[string]*pushBatch) error {
 
 // prepare makes sure that groups and clients of all jobs are known, of one
 // version. When everything is, it reads nothing.
-func (b *pushBatch) prepare(wanted []string, tried map[string]*pushBatch) error {
+func (b *pushBatch) prepare(wanted []string, open *tries) error {
 	docs := b.unknown()
 	loaded, before := b.space.known.loaded, b.space.known.head.Revision
 	if loaded && len(docs.Groups)+len(docs.Clients) == 0 {
@@ -142,14 +141,12 @@ func (b *pushBatch) prepare(wanted []string, tried map[string]*pushBatch) error 
 	if err != nil {
 		return err
 	}
-	if won, ok := tried[snap.Head().Nonce]; ok {
-		won.head = snap.Head()
-		b.won = won
+	if b.won = open.compare(snap.Head()); b.won != nil {
 		return ErrConflict
 	}
 	if loaded && before != snap.Head().Revision {
 		b.space.known.forget() // what else is needed was known of an older version
-		return b.prepare(wanted, tried)
+		return b.prepare(wanted, open)
 	}
 	b.open()
 	for _, key := range wanted {

@@ -21,8 +21,8 @@ type reader struct {
 	id     protocol.SpaceID
 
 	mu      sync.Mutex
-	running bool  // a goroutine reads
-	next    *look // what it will read next
+	running bool    // a goroutine reads
+	looks   []*look // what it will read next, one after the other
 	tail    tail
 	// checked is when the tail's head was last known to be the store's.
 	checked time.Time
@@ -38,6 +38,7 @@ type reader struct {
 type look struct {
 	groups  map[protocol.ClientGroupID]bool
 	clients map[protocol.ClientID]bool
+	names   int   // bytes of them, as in maxNames
 	since   int64 // the least version of the cookies that were sent
 	waiters int
 	done    chan struct{}
@@ -106,48 +107,80 @@ func (r *reader) look(ctx context.Context, docs Documents, cookie protocol.Cooki
 	return l.snap, l.err
 }
 
-// join adds a pull to the next read; false when the engine is closed.
+// join adds a pull to the next read that has room for it; false when the engine is closed,
+// which waits for a reader and not for those who go on asking.
 func (r *reader) join(docs Documents, cookie protocol.Cookie) (*look, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.running && !r.engine.start(r.run) {
+	if r.engine.closing() || !r.running && !r.engine.start(r.run) {
 		return nil, false
 	}
 	r.running = true
-	if r.next == nil {
-		r.next = &look{
-			groups: map[protocol.ClientGroupID]bool{}, clients: map[protocol.ClientID]bool{},
-			since: math.MaxInt64, done: make(chan struct{}),
-		}
+	if n := len(r.looks); n == 0 || !r.looks[n-1].add(docs) {
+		l := newLook()
+		l.add(docs)
+		r.looks = append(r.looks, l)
 	}
-	l := r.next
+	l := r.looks[len(r.looks)-1]
 	l.waiters++
 	if cookie.Ours && (!r.tail.live || cookie.Epoch == r.tail.head.Epoch) {
 		l.since = min(l.since, cookie.Version)
 	}
+	return l, true
+}
+
+func newLook() *look {
+	return &look{
+		groups: map[protocol.ClientGroupID]bool{}, clients: map[protocol.ClientID]bool{},
+		since: math.MaxInt64, done: make(chan struct{}),
+	}
+}
+
+// add takes in what a pull asks for; false if one request does not take so much.
+func (l *look) add(docs Documents) bool {
+	names := l.names
+	for _, id := range docs.Groups {
+		if !l.groups[id] {
+			names += len(id) + nameBytes
+		}
+	}
+	for _, id := range docs.Clients {
+		if !l.clients[id] {
+			names += len(id) + nameBytes
+		}
+	}
+	if names > maxNames && l.waiters > 0 {
+		return false
+	}
+	l.names = names
 	for _, id := range docs.Groups {
 		l.groups[id] = true
 	}
 	for _, id := range docs.Clients {
 		l.clients[id] = true
 	}
-	return l, true
+	return true
 }
 
 // run reads until nobody waits.
 func (r *reader) run() {
-	for {
-		r.mu.Lock()
-		l := r.next
-		r.next = nil
-		r.running = l != nil
-		r.mu.Unlock()
-		if l == nil {
-			return
-		}
+	for l := r.take(); l != nil; l = r.take() {
 		r.read(l)
 		close(l.done)
 	}
+}
+
+// take is the next look; after nil the reader runs no more.
+func (r *reader) take() *look {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.looks) == 0 {
+		r.looks, r.running = nil, false
+		return nil
+	}
+	l := r.looks[0]
+	r.looks = r.looks[1:]
+	return l
 }
 
 func (r *reader) read(l *look) {
@@ -235,6 +268,9 @@ func (r *reader) extend(
 		t.reset(head, after)
 	}
 	t.add(head, entries, clients)
+	if after < t.from { // it was too much after all, and is not to be read again
+		t.beyond = max(t.beyond, after)
+	}
 	r.checked = began
 	return true
 }

@@ -163,6 +163,40 @@ func checkEncoded(t *testing.T, resp *protocol.PullResponse, operations []protoc
 
 // TestEntriesAreEncodedOnce: answers share the text of an operation, from whatever
 // cookie they lead on, however many there are.
+// TestTailIsNotReadAgain: what turns out to be more than a tail holds is not read for each
+// pull that is so far behind.
+func TestTailIsNotReadAgain(t *testing.T) {
+	t.Parallel()
+	const versions = 500
+	s := &spy{Store: fresh(t)}
+	e := start(t, s, engine.Options{MaxTailBytes: 100_000})
+	var cookies []protocol.Cookie
+	v := newView()
+	v.pull(t, e, alice, "g1")
+	for i := range versions {
+		mustPush(t, e, alice, "g1", mutation("c", int64(i+1), "put", put{fmt.Sprintf("k%05d", i), 10_000 + i}))
+		if i%10 == 0 {
+			v.pull(t, e, alice, "g1")
+			cookies = append(cookies, v.cookie)
+		}
+	}
+	for _, cookie := range cookies {
+		late := newView()
+		late.cookie = cookie
+		late.pull(t, e, alice, "g1")
+		s.reset()
+		const again = 10
+		for range again {
+			late.cookie = cookie
+			late.pull(t, e, alice, "g1")
+		}
+		// Its own, of entries and clients, where memory does not reach back so far.
+		if n := s.queries.Load(); n > 2*again {
+			t.Errorf("%d versions behind: %d queries of %d pulls", versions-cookie.Version, n, again)
+		}
+	}
+}
+
 func TestEntriesAreEncodedOnce(t *testing.T) {
 	t.Parallel()
 	e := start(t, fresh(t), engine.Options{})

@@ -28,6 +28,7 @@ type space struct {
 	queue  *queue
 
 	known known
+	told  int64 // the last version that the engine's owner was told of
 	turns turns
 	crowd
 }
@@ -192,7 +193,7 @@ func (s *space) mutatorContext() (context.Context, context.CancelFunc) {
 // more to do go back into the queue.
 func (s *space) push(jobs []*job) {
 	limit := s.engine.opts.MaxBatchMutations
-	tried := map[string]*pushBatch{} // by the nonce of a commit whose outcome is open
+	open, failed := tries{}, false
 	wanted := []string(nil)
 	last := ErrUnavailable
 	for try := 0; ; try++ {
@@ -200,7 +201,8 @@ func (s *space) push(jobs []*job) {
 			return
 		}
 		b := newPushBatch(s, jobs, limit)
-		err := b.decide(wanted, tried)
+		b.again = failed
+		err := b.decide(wanted, &open)
 		if b.won != nil { // an earlier try of ours turns out to have been applied
 			b, err = b.won, nil
 		}
@@ -209,11 +211,10 @@ func (s *space) push(jobs []*job) {
 			s.queue.putBack(b.others(jobs)) // their turn comes next
 			return
 		}
+		wanted = b.wantedAfter(wanted)
 		if b.nonce() != "" {
-			tried[b.nonce()] = b
-		}
-		if w := b.wanted(); w != nil {
-			wanted = w
+			failed = true
+			open.add(b, err)
 		}
 		switch {
 		case errors.Is(err, ErrImporting):
@@ -360,9 +361,25 @@ func (s *space) memorize(b *batch) {
 	})
 }
 
+// found tells the engine's owner, and pulls, of a head that was read to decide pushes on: what
+// was applied already is acknowledged for it, though it may be of a commit of ours whose
+// outcome was never known, or of another instance's.
+func (s *space) found(head Head) {
+	s.engine.heard(s.id, head)
+	s.tell(head)
+}
+
+// tell tells the engine's owner of a version that is news.
+func (s *space) tell(head Head) {
+	if head.Version != s.told {
+		s.told = head.Version
+		s.engine.opts.OnCommit(s.id, head)
+	}
+}
+
 // committed takes over the head of a commit of ours and tells the engine's owner.
 func (s *space) committed(b *batch) {
 	s.known.head = b.head
 	s.engine.fed(s.id, b.tried, b.head, b.sent)
-	s.engine.opts.OnCommit(s.id, b.head)
+	s.tell(b.head)
 }

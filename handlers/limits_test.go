@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -18,6 +19,8 @@ import (
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/handlers"
 	"github.com/replifire/replifire/limit"
+	"github.com/replifire/replifire/memory"
+	mutators "github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/protocol"
 )
 
@@ -404,6 +407,42 @@ func TestResponseLimitIsOfAnAnswer(t *testing.T) {
 			t.Errorf("after a pull with %s, one whose answer is small: %d %s", cookie, w.Code, w.Body)
 		}
 	}
+}
+
+// TestResponseLimitOfTheFuture: a forged cookie of a version that the space has yet to reach,
+// whose answer is everything, does not keep those out who come to that version.
+func TestResponseLimitOfTheFuture(t *testing.T) {
+	t.Parallel()
+	e := engine.New(memory.New(), mutators.NewRegistry(), engine.Options{Logger: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() { _ = e.Close(context.Background()) })
+	write := func(key, value string) engine.Head {
+		head, err := e.Write(t.Context(), "default", func(_ context.Context, tx mutators.WriteTransaction) error {
+			return tx.Set(key, value)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return head
+	}
+	h := newFake(t, &fakeEngine{pull: func(
+		ctx context.Context, _ engine.Caller, req *protocol.PullRequest,
+	) (*protocol.PullResponse, error) {
+		return e.Pull(ctx, engine.Caller{Space: "default"}, req)
+	}}, func(c *handlers.Config) { c.MaxResponseBytes = 5000 })
+	epoch := write("large", strings.Repeat("x", 10_000)).Epoch
+	pull := func(version int) string {
+		cookie := fmt.Sprintf(`"cookie":{"order":%d,"version":%[1]d,"epoch":%q}`, version, epoch)
+		return strings.Replace(firstPull, `"cookie":null`, cookie, 1)
+	}
+	refused(t, do(h, request("POST", pullPath, pull(2))), 413, "response_too_large", "5000")
+	write("small", "1")
+	write("small", "2")
+	for version := 1; version <= 2; version++ {
+		if w := do(h, request("POST", pullPath, pull(version))); w.Code != 200 {
+			t.Errorf("a cookie of version %d: %d %s", version, w.Code, w.Body)
+		}
+	}
+	refused(t, do(h, request("POST", pullPath, pull(0))), 413, "response_too_large", "5000")
 }
 
 // A space can become smaller.

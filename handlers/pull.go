@@ -32,7 +32,7 @@ func (x *exchange) pull() error {
 	out := newStream(x)
 	defer out.release()
 	err = resp.Encode(out)
-	if out.tooLarge() {
+	if out.tooLarge() && !resp.Ahead { // else it is everything, and will be little for that cookie
 		x.h.sizes.note(from)
 	}
 	if err != nil {
