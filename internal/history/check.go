@@ -122,22 +122,6 @@ func contentOf(value string) string {
 	return message.Content
 }
 
-// checkRejections: a mutation that must work is not refused.
-func (j *Judge) checkRejections(t *tab, e Event, a answer) {
-	for id, list := range a.Rejections {
-		j.checkGroup(t, e, id)
-		m := t.models[id]
-		if m == nil {
-			continue
-		}
-		for _, r := range list {
-			if !m.refused[r.ID] {
-				j.violated(ExactlyOnce, t, e, "mutation %d of %s is refused", r.ID, id)
-			}
-		}
-	}
-}
-
 // checkDigest: whoever is at this version sees the same.
 func (j *Judge) checkDigest(t *tab, e Event) {
 	at := version{t.space, t.cookie.Epoch, t.cookie.Version}

@@ -11,7 +11,8 @@
 // exactly from that client's mutations up to its lastMutationID in the same view: that is
 // where what is lost, applied twice, out of order or torn shows. "createMessage" of what
 // exists and "updateMessage" of what does not are refused, so an effect that happens twice
-// also shows as a rejection that should not be there. Keys "reg-…" are the registers:
-// every client writes them, each time another value. A run may have new ones every some
-// seconds, so that it has many histories that are complete and short.
+// also shows as a rejection that should not be there; and which rejections a pull must tell
+// follows from what it confirms. Keys "reg-…" are the registers: every client writes them,
+// each time another value. A run may have new ones every some seconds, so that it has many
+// histories that are complete and short.
 package history

@@ -115,6 +115,7 @@ func TestPlantedBugs(t *testing.T) {
 		pullAt9  = `"lastMutationIDChanges":{"r-c1":6}`
 		changeAt = `"order":3,"version":3,"epoch":"e"}`
 		last     = `{"order":4,"version":4,"epoch":"e"},"lastMutationIDChanges":{},"patch":[]`
+		rejected = `"rejections":{"r-c1":[{"id":4,"name":"createMessage","reason":"exists"}]},`
 	)
 	tests := map[string]struct {
 		old, changed string
@@ -155,6 +156,18 @@ func TestPlantedBugs(t *testing.T) {
 		},
 		"another group's mutation id": {
 			`"lastMutationIDChanges":{"r-c2":1}`, `"lastMutationIDChanges":{"r-c2":1,"r-c1":6}`, history.Isolation,
+		},
+		"rejection is not told": {rejected, ``, history.Rejections},
+		"rejection is told again": {
+			`"lastMutationIDChanges":{},`, `"lastMutationIDChanges":{},` + rejected, history.Rejections,
+		},
+		"rejection is told under an equal cookie": {`"patch":[]`, rejected + `"patch":[]`, history.Rejections},
+		"rejection has another name": {
+			`{"id":4,"name":"createMessage","reason"`, `{"id":4,"name":"deleteMessage","reason"`, history.Rejections,
+		},
+		"rejection has no reason": {`"reason":"exists"`, `"reason":""`, history.Rejections},
+		"rejection of what is not confirmed": {
+			`"lastMutationIDChanges":{"r-c1":3},`, `"lastMutationIDChanges":{"r-c1":3},` + rejected, history.Rejections,
 		},
 		"another group's rejection": {
 			`"lastMutationIDChanges":{"r-c2":1}`,

@@ -34,6 +34,9 @@ const (
 	Isolation Invariant = "I10 Isolation"
 	// Converge: in the end everything is confirmed, and all clients see the same.
 	Converge Invariant = "I12 Converge"
+	// Rejections: each pull tells which of its group's mutations were refused since its
+	// cookie, or the last of each client where it begins anew: each once, and why.
+	Rejections Invariant = "Rejections"
 	// Healthy: no client is told that its state is lost: nothing was wiped or restored.
 	Healthy Invariant = "I13 No-Poison"
 )
@@ -59,13 +62,15 @@ const maxViolations = 100
 type Judge struct {
 	tabs       map[protocol.ClientID]*tab
 	digests    map[version]digest
+	epochs     map[protocol.SpaceID]string // the first of each space
+	reasons    map[string]string           // of each mutator, the first that was told
 	violations []Violation
 	counts     Counts
 }
 
 // Counts is how much a Judge has seen.
 type Counts struct {
-	Mutations, Pushes, Acknowledged, Unknown, Pulls int
+	Mutations, Pushes, Acknowledged, Unknown, Pulls, Rejections int
 }
 
 // version is a state of a space.
@@ -101,7 +106,7 @@ type answer struct {
 	Cookie     json.RawMessage
 	Changes    map[protocol.ClientID]int64 `json:"lastMutationIDChanges"`
 	Patch      []protocol.PatchOperation
-	Rejections map[protocol.ClientID][]struct{ ID int64 }
+	Rejections map[protocol.ClientID][]rejection
 }
 
 // Counts is how much was seen.
@@ -131,6 +136,7 @@ func (j *Judge) Add(e Event) {
 func (j *Judge) tab(e Event) *tab {
 	if j.tabs == nil {
 		j.tabs, j.digests = map[protocol.ClientID]*tab{}, map[version]digest{}
+		j.epochs, j.reasons = map[protocol.SpaceID]string{}, map[string]string{}
 	}
 	t := j.tabs[e.Client]
 	if t == nil {
@@ -184,13 +190,14 @@ func (j *Judge) pulled(t *tab, e Event) {
 	}
 	j.checkCookie(t, e, cookie, len(a.Patch)+len(a.Changes))
 	j.checkIDs(t, e, a.Changes)
+	since := t.since(a.Patch)
 	t.cookie = cookie
 	maps.Copy(t.lmids, a.Changes)
 	changed := t.apply(a.Patch)
 	j.checkSpace(t, e, changed)
 	j.checkDurable(t, e)
 	j.checkOwn(t, e, changed, false)
-	j.checkRejections(t, e, a)
+	j.checkRejections(t, e, a.Rejections, since)
 	j.checkDigest(t, e)
 }
 

@@ -50,14 +50,12 @@ func owner(key string) protocol.ClientID {
 type model struct {
 	applied int64
 	content map[string]string
-	refused map[int64]bool
+	refused []rejection     // by id, without reasons
 	touched map[string]bool // since the last comparison
 }
 
 func newModel() *model {
-	return &model{
-		content: map[string]string{}, refused: map[int64]bool{}, touched: map[string]bool{},
-	}
+	return &model{content: map[string]string{}, touched: map[string]bool{}}
 }
 
 // advance runs the client's mutations up to one.
@@ -80,6 +78,6 @@ func (m *model) run(id int64, c call) {
 	case c.name == "deleteMessage":
 		delete(m.content, c.key)
 	default:
-		m.refused[id] = true
+		m.refused = append(m.refused, rejection{ID: id, Name: c.name})
 	}
 }

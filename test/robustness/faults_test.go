@@ -105,10 +105,11 @@ func TestFaults(t *testing.T) { //nolint:paralleltest // it takes all that the m
 			break
 		}
 	}
-	result := fmt.Sprintf("%s pushes, %s of them with unknown outcome, %s pulls; %d kills -9 with pushes under way; "+
-		"faults %v; RPCs broken %v; %s histories of %s operations linearizable; "+
+	result := fmt.Sprintf("%s pushes, %s of them with unknown outcome, %s pulls with %s rejections; "+
+		"%d kills -9 with pushes under way; faults %v; RPCs broken %v; %s histories of %s operations linearizable; "+
 		"%d real Replicache clients with %s mutations; 0 lost, duplicated, divergent, stuck",
-		thousands(total.Pushes), thousands(total.Unknown), thousands(total.Pulls), total.caught, total.faults, total.broken,
+		thousands(total.Pushes), thousands(total.Unknown), thousands(total.Pulls), thousands(total.Rejections),
+		total.caught, total.faults, total.broken,
 		thousands(total.histories), thousands(total.operations),
 		total.visitors.Clients, thousands(total.visitors.Mutations))
 	if t.Failed() {

@@ -78,7 +78,7 @@ func judge(t *testing.T, path string, total *sums) int {
 		t.Errorf("%d histories, not linearizable: %q, not decided: %q", l.Histories, l.Illegal, l.TimedOut)
 	}
 	c := j.Counts()
-	if c.Mutations == 0 || c.Acknowledged == 0 || c.Pulls == 0 || l.Histories == 0 {
+	if c.Mutations == 0 || c.Acknowledged == 0 || c.Pulls == 0 || c.Rejections == 0 || l.Histories == 0 {
 		t.Error(errors.New("the history is empty"))
 	}
 	total.Mutations += c.Mutations
@@ -86,6 +86,7 @@ func judge(t *testing.T, path string, total *sums) int {
 	total.Acknowledged += c.Acknowledged
 	total.Unknown += c.Unknown
 	total.Pulls += c.Pulls
+	total.Rejections += c.Rejections
 	total.histories += l.Histories
 	total.operations += l.Operations
 	return l.Histories
