@@ -142,14 +142,14 @@ func (w *world) hear(l *listener) {
 	}
 }
 
-// judgePoke holds an instance that acknowledges what it has committed itself to having
-// told its own listeners: for this it needs no watch.
+// judgePoke holds an instance to having told its own listeners of what it acknowledges,
+// whoever has committed that: for this it needs no watch.
 func (w *world) judgePoke(r *request, h *history) {
 	if r.instance.store.dead {
 		return
 	}
 	v := h.confirming(r)
-	if v == nil || v.by != r.instance.number {
+	if v == nil {
 		return
 	}
 	shown := r.instance.shown

@@ -26,7 +26,6 @@ type version struct {
 	rejected rejected
 	prev     *version
 	at       time.Time // when it was committed
-	by       int       // the instance that was told of it, if one was
 	// dead are the groups of before the space was last deleted, and gone is what
 	// lmids was then; never changed.
 	dead map[protocol.ClientGroupID]bool

@@ -189,7 +189,6 @@ func (s *store) Commit(
 	case v == conflictApplied:
 		return engine.Head{}, engine.ErrConflict
 	}
-	s.world.oracle.space(space).head.by = s.instance
 	return head, nil
 }
 

@@ -137,6 +137,12 @@ func newWorld(config Config) *world {
 		MaxKnownBytes:     pick(chance, []int{1, 600, 4 << 20}),
 		ExpectAfter:       pick(chance, []int{-1, 1, engine.DefaultExpectAfter}),
 		PullMaxAge:        pick(chance, []time.Duration{0, 0, time.Second}),
+		// So tight that batches are full, mutations get one to themselves, and spaces and
+		// tails are forgotten.
+		MaxBatchBytes:  pick(chance, []int{1800, 2500, 0}),
+		MaxReadBytes:   pick(chance, []int{700, 1500, 0}),
+		MaxMemoryBytes: pick(chance, []int64{1, 3000, 0}),
+		MaxSpaces:      pick(chance, []int{1, 2, 0}),
 	}
 	for i := range 1 + chance.IntN(2) {
 		w.spaces = append(w.spaces, protocol.SpaceID(fmt.Sprintf("s%d", i+1)))
