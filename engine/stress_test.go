@@ -89,7 +89,7 @@ func newStress(t *testing.T, age time.Duration) *stress {
 }
 
 // one of them, by chance.
-func one[T any](of ...T) T { return of[rand.IntN(len(of))] } //nolint:gosec // of no matter
+func one[T any](of ...T) T { return of[rand.IntN(len(of))] }
 
 // giveWay lets others run, now and then.
 func giveWay() {
@@ -101,7 +101,7 @@ func giveWay() {
 func (s *stress) Commit(ctx context.Context, id protocol.SpaceID, c engine.Commit) (engine.Head, error) {
 	giveWay()
 	defer giveWay()
-	fate := rand.IntN(30) //nolint:gosec // of no matter
+	fate := rand.IntN(30)
 	if fate == 0 {
 		return engine.Head{}, engine.ErrUnknownOutcome
 	}
@@ -193,7 +193,7 @@ func (s *stress) client(c protocol.ClientID, g protocol.ClientGroupID) {
 }
 
 func (s *stress) mutation(c protocol.ClientID, id int64) protocol.Mutation {
-	key := fmt.Sprint("k", rand.IntN(6)) //nolint:gosec // of no matter
+	key := fmt.Sprint("k", rand.IntN(6))
 	switch one(0, 1, 2, 3) {
 	case 0:
 		return mutation(c, id, "del", key)
