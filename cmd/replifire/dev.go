@@ -95,14 +95,19 @@ func (c *devCommand) open(p *program) (devStore, error) {
 	return devStore{emulator: e.Host(), stop: e.Stop}, nil
 }
 
-// checkDial finds out at once what would otherwise be a 503 for every request.
+// checkDial finds out at once what would otherwise be a 503 for every request, or a
+// long silence.
 func checkDial(ctx context.Context, host string) error {
 	d := net.Dialer{Timeout: dialPatience}
 	conn, err := d.DialContext(ctx, "tcp", host)
 	if err != nil {
-		return fmt.Errorf("no emulator at FIRESTORE_EMULATOR_HOST: %w", err)
+		return noEmulator(host, err)
 	}
 	return conn.Close()
+}
+
+func noEmulator(host string, err error) error {
+	return fmt.Errorf("no Firestore emulator answers at %q, which FIRESTORE_EMULATOR_HOST or a flag says: %w", host, err)
 }
 
 // settings are those of the environment, but for what makes it a development

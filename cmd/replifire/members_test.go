@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/replifire/replifire/auth/members"
 )
@@ -60,20 +58,5 @@ func TestMembersListsAll(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	if code != 0 || stderr != "" || len(lines) != all || lines[all-1] != "owner   user0100" {
 		t.Errorf("list exits with %d, %q; %d lines, want %d", code, stderr, len(lines), all)
-	}
-}
-
-func TestMembersWithoutDatabase(t *testing.T) {
-	t.Parallel()
-	env := environment("GOOGLE_CLOUD_PROJECT=p", "FIRESTORE_EMULATOR_HOST=127.0.0.1:1")
-	for _, args := range [][]string{
-		{"members", "list", "s"}, {"members", "set", "s", "ann", "--role=owner"}, {"members", "remove", "s", "ann"},
-	} {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // the store tries for longer
-		code, stdout, stderr := execute(ctx, env, args...)
-		cancel()
-		if code != 1 || stdout != "" || !strings.Contains(stderr, "replifire: ") {
-			t.Errorf("%q exits with %d, prints %q, %q", args, code, stdout, stderr)
-		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/protocol"
@@ -29,20 +28,9 @@ func (c *spaceCommand) Validate() error {
 	return c.CheckDatabase()
 }
 
-// store is what the commands need of a store.
-type store interface {
-	engine.Store
-	Members() members.Directory
-}
-
-// open makes the store. The memory store is of no use here: it is another
-// process's.
+// open opens the store.
 func (c *spaceCommand) open(p *program) (store, func(), error) {
-	s, err := c.Open(p.ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	return s, func() { _ = s.Close() }, nil // nothing is written on close
+	return openStore(p, c.FirestoreSettings)
 }
 
 // operation is a method of the engine that changes a space as a whole.
@@ -81,11 +69,11 @@ func newEngine(p *program, s engine.Store) *engine.Engine {
 func withEngine(
 	p *program, settings server.FirestoreSettings, do func(*program, *engine.Engine) error,
 ) error {
-	store, err := settings.Open(p.ctx)
+	store, closeStore, err := openStore(p, settings)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = store.Close() }() // nothing is written on close
+	defer closeStore()
 	e := newEngine(p, store)
 	return errors.Join(do(p, e), e.Close(p.ctx))
 }

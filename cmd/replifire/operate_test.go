@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/replifire/replifire/chat"
 	"github.com/replifire/replifire/engine"
@@ -133,17 +132,6 @@ func TestFsckJSON(t *testing.T) {
 				t.Errorf("problem is %+v", p)
 			}
 		}
-	}
-}
-
-func TestFsckWithoutDatabase(t *testing.T) {
-	t.Parallel()
-	env := environment("GOOGLE_CLOUD_PROJECT=p", "FIRESTORE_EMULATOR_HOST=127.0.0.1:1")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // the store tries for longer
-	defer cancel()
-	code, stdout, stderr := execute(ctx, env, "fsck", "s")
-	if code != 1 || stdout != "" || !strings.Contains(stderr, "replifire: ") {
-		t.Errorf("fsck exits with %d, prints %q, %q", code, stdout, stderr)
 	}
 }
 
