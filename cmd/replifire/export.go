@@ -1,13 +1,10 @@
 package main
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 
 	"github.com/replifire/replifire/backup"
 	"github.com/replifire/replifire/engine"
@@ -28,9 +25,11 @@ type exportCommand struct {
 func (exportCommand) Help() string {
 	return `Writes a backup of the space, as it is when the command starts: JSON Lines
 that replifire import puts back. Changes nothing, and may run while the service does.
-The file has its name only when it is whole; until then it is FILE.partial. A backup
-that was interrupted starts over, since its moment has passed; one may take an hour
-at the most. The file holds all that users wrote: keep it as you keep the database.`
+The file has its name only when it is whole; until then it is FILE.<number>.partial,
+which only a killed export leaves behind: delete it. A backup that was interrupted
+starts over, since its moment has passed; one may take an hour at the most. What is a
+device or a pipe is written to as it is. The file holds all that users wrote: keep it
+as you keep the database.`
 }
 
 // Run writes the backup, and on stderr how far it is.
@@ -47,51 +46,23 @@ func (c *exportCommand) Run(p *program) error {
 	return c.toFile(p, store)
 }
 
+// toFile says on stdout what it wrote, unless stdout may be where that went.
 func (c *exportCommand) toFile(p *program, store engine.Store) error {
-	if err := c.checkOutput(); err != nil {
-		return err
-	}
-	partial := c.Output + ".partial"
-	//nolint:gosec // The operator's own file, by the name that he gave.
-	f, err := os.OpenFile(partial, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	out, err := newTarget(c.Output, c.Force)
 	if err != nil {
 		return err
 	}
-	done, err := writeFile(p, store, c.Space, f, strings.HasSuffix(c.Output, ".gz"))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(partial)) // it is of no use, and full of content
-	}
-	if err := os.Rename(partial, c.Output); err != nil {
-		return errors.Join(err, os.Remove(partial))
+	var done backup.Summary
+	err = out.write(func(w io.Writer) (err error) {
+		done, err = write(p, store, c.Space, w)
+		return err
+	})
+	if err != nil || out.through {
+		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "space %q at version %d: %s in %s\n",
 		done.Space, done.Version, counts(done.Counts), c.Output)
 	return err
-}
-
-// checkOutput finds reasons not to begin.
-func (c *exportCommand) checkOutput() error {
-	info, err := os.Stat(c.Output)
-	if err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a directory: name a file in it", c.Output)
-	}
-	if _, err := os.Lstat(c.Output); !c.Force && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s exists: --force writes over it", c.Output)
-	}
-	return nil
-}
-
-// writeFile writes until the disk has it.
-func writeFile(
-	p *program, store engine.Store, space protocol.SpaceID, f *os.File, compress bool,
-) (backup.Summary, error) {
-	if !compress {
-		done, err := write(p, store, space, f)
-		return done, errors.Join(err, f.Sync())
-	}
-	z := gzip.NewWriter(f)
-	done, err := write(p, store, space, z)
-	return done, errors.Join(err, z.Close(), f.Sync())
 }
 
 func write(
