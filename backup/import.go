@@ -39,7 +39,7 @@ type Options struct {
 // Result says what an Import has done.
 type Result struct {
 	Summary
-	// Head is the space's when it was over.
+	// Head is the space's when it was over, or the last that is known if the import failed.
 	Head engine.Head
 	// Begun: what the space held is hidden, or may be, also when the import failed.
 	Begun bool
@@ -59,7 +59,9 @@ type Result struct {
 // one shows it. In between, pushes and pulls fail with engine.ErrImporting: nobody ever
 // sees half a backup. An import that is broken off, by whatever, leaves the space so;
 // running it again with the same file goes on where it was, with another file and
-// Replace starts over, and engine.Reset gives it up.
+// Replace starts over, and engine.Reset gives it up. Going on needs no Replace: if the
+// import was through after all, that would replace what clients have written since, and
+// without it ErrNotEmpty says so.
 //
 // Into a space of another name only the entries are imported. The clients of that
 // space go on, with what they have acknowledged, and need no restart.
@@ -97,10 +99,9 @@ func Import(
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return Result{}, err
 	}
-	if err := i.begin(ctx); err != nil {
-		return i.result, err
+	if err = i.begin(ctx); err == nil {
+		err = i.run(ctx, newReader(file))
 	}
-	err = i.run(ctx, newReader(file))
 	i.result.Head = i.head
 	return i.result, err
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,7 +57,7 @@ func TestImportOfWhatIsNone(t *testing.T) {
 	_, whole, _ := execute(t.Context(), d.environment(), "export", "s")
 	for name, text := range map[string]string{
 		"cut short": whole[:len(whole)-9], "changed": strings.Replace(whole, `"value":1`, `"value":9`, 1), "empty": "",
-		"half a gzip": "\x1f\x8b\x08",
+		"half a gzip": "\x1f\x8b\x08", "cut gzip": gzipped(t, whole)[:100],
 	} {
 		file := filepath.Join(t.TempDir(), "f")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -65,14 +67,64 @@ func TestImportOfWhatIsNone(t *testing.T) {
 		if code != 1 || !strings.Contains(stderr, "nothing was imported") {
 			t.Errorf("%s: import exits with %d, prints %q", name, code, stderr)
 		}
+		if strings.Contains(name, "gzip") && !strings.Contains(stderr, "ends too early") {
+			t.Errorf("%s: import prints %q", name, stderr)
+		}
 	}
 	code, _, stderr := execute(t.Context(), d.environment(), "import", "s", filepath.Join(t.TempDir(), "none"))
-	if code != 1 || !strings.Contains(stderr, "none") {
+	if code != 1 || !strings.Contains(stderr, "nothing was imported: ") || !strings.Contains(stderr, "none") {
 		t.Errorf("import of no file exits with %d, prints %q", code, stderr)
 	}
 	code, stdout, _ := execute(t.Context(), d.environment(), "fsck", "s")
 	if code != 0 || !strings.Contains(stdout, "version 1, 2 entries") {
 		t.Errorf("afterwards fsck exits with %d, prints %q", code, stdout)
+	}
+}
+
+func gzipped(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := io.WriteString(z, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestImportFromAPipe copies it, compressed or not, since it cannot be read twice.
+func TestImportFromAPipe(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	_, whole, _ := execute(t.Context(), d.environment(), "export", "s")
+	for space, text := range map[string]string{"plain": whole, "packed": gzipped(t, whole)} {
+		pipe := filepath.Join(t.TempDir(), "pipe")
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Skip(err)
+		}
+		go func() { _ = os.WriteFile(pipe, []byte(text), 0o600) }()
+		d.expect(t, "import "+space+" "+pipe, "imported 2 entries")
+	}
+}
+
+// TestImportWithoutRoom says where the room is missing.
+func TestImportWithoutRoom(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
+	_, _, err := openBackup(t.Context(), stdio, strings.NewReader("x"))
+	if err == nil || !strings.Contains(err.Error(), "TMPDIR") || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want that there is no room", err)
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("x")), nil }
+	if err := unpack(temporary{full}, open); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "TMPDIR") {
+		t.Errorf("got %v, want that there is no room", err)
 	}
 }
 
@@ -111,7 +163,7 @@ func TestImportFromSilence(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
 	_, _, err := openBackup(ctx, stdio, silent)
-	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "nothing was imported") {
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the end", err)
 	}
 }
@@ -119,20 +171,36 @@ func TestImportFromSilence(t *testing.T) {
 // TestImportThatFails says what became of the space, and what to do.
 func TestImportThatFails(t *testing.T) {
 	t.Parallel()
-	begun := backup.Result{Begun: true}
+	half := engine.Head{Importing: "sum"}
+	begun := backup.Result{Summary: backup.Summary{SHA256: "sum"}, Begun: true, Head: half}
 	for name, test := range map[string]struct {
 		done backup.Result
 		err  error
 		want string // in it
 		not  string // not in it
 	}{
-		"not empty":              {err: backup.ErrNotEmpty, want: "nothing was imported: space is not empty: --replace"},
+		"not empty": {err: backup.ErrNotEmpty, want: "nothing was imported: space is not empty: --replace"},
+		"through": {
+			err: backup.ErrNotEmpty, want: "was broken off after it had begun, it was through: run replifire gc s",
+		},
+		"another's": {
+			done: backup.Result{Head: half}, err: backup.ErrNotEmpty,
+			want: "--replace starts over with this one", not: "through",
+		},
 		"down before it begins":  {err: engine.ErrUnavailable, want: "nothing was imported: store", not: "goes on"},
-		"ended before it begins": {err: context.Canceled, want: "nothing was imported: ", not: "goes on"},
+		"ended before it begins": {err: context.Canceled, want: "nothing was imported: interrupted", not: "goes on"},
 		"others are faster":      {err: engine.ErrConflict, want: `others write to space "s" all the time`, not: "goes on"},
-		"ended":                  {done: begun, err: context.Canceled, want: "interrupted: run it again, it goes on"},
-		"down":                   {done: begun, err: engine.ErrUnavailable, want: "with the same file, it goes on"},
+		"ended":                  {done: begun, err: context.Canceled, want: "same file, without --replace: it goes on"},
+		"down":                   {done: begun, err: engine.ErrUnavailable, want: "same file, without --replace: it goes on"},
 		"impossible":             {done: begun, err: engine.ErrImpossible, want: "replifire reset s --yes", not: "goes on"},
+		"taken over": {
+			done: begun, err: engine.ErrConflict,
+			want: "replifire fsck s says whether an import is unfinished", not: "again",
+		},
+		"perhaps begun": {
+			done: backup.Result{Begun: true, Summary: begun.Summary}, err: engine.ErrUnknownOutcome,
+			want: "as it began: run the same command again", not: "without --replace",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
