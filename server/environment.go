@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -40,6 +42,7 @@ func Flags(getenv func(string) string) kong.Option {
 			kong.PostBuild(f.prepare),
 			kong.Resolvers(kong.ResolverFunc(f.resolve)),
 			kong.ValueFormatter(f.help),
+			kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(duration)),
 		} {
 			if err := o.Apply(k); err != nil {
 				return err
@@ -47,6 +50,20 @@ func Flags(getenv func(string) string) kong.Option {
 		}
 		return nil
 	})
+}
+
+// duration is kong's, but for what it says of days, which Go has not.
+func duration(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("duration", &text); err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is no duration: it must be one such as 720h, 1h30m or 10s", text)
+	}
+	target.SetInt(int64(d))
+	return nil
 }
 
 // flags is what Flags adds to one parser.

@@ -74,7 +74,7 @@ func write(
 	case errors.Is(err, backup.ErrNoSpace):
 		return done, fmt.Errorf("space %q does not exist", space)
 	case errors.Is(err, engine.ErrImporting):
-		return done, fmt.Errorf("space %q: %w", space, err)
+		return done, fmt.Errorf("space %q cannot be exported: %s", space, unfinished(space))
 	case errors.Is(err, context.Canceled):
 		return done, fmt.Errorf("export of space %q was interrupted: run it again, it starts over", space)
 	case err != nil:

@@ -30,7 +30,7 @@ func (c *fsckCommand) Run(p *program) error {
 	defer closeStore()
 	report, err := fsck.Check(p.ctx, store, c.Space)
 	if err != nil {
-		return err
+		return p.interrupted(err, "fsck", "not everything is checked")
 	}
 	nothing := report.OK() && !report.Head.Exists()
 	if c.JSON || !nothing {
@@ -63,7 +63,7 @@ func (c *fsckCommand) print(p *program, report fsck.Report) error {
 type reportJSON struct {
 	Space      protocol.SpaceID `json:"space"`
 	Exists     bool             `json:"exists"`
-	OK         bool             `json:"ok"`
+	OK         bool             `json:"ok"` // exists, and without a problem
 	Version    int64            `json:"version"`
 	Entries    int              `json:"entries"`
 	Tombstones int              `json:"tombstones"`
@@ -86,7 +86,7 @@ type problemJSON struct {
 
 func newReportJSON(r fsck.Report) reportJSON {
 	j := reportJSON{
-		Space: r.Space, Exists: r.Head.Exists(), OK: r.OK(), Version: r.Head.Version,
+		Space: r.Space, Exists: r.Head.Exists(), OK: r.OK() && r.Head.Exists(), Version: r.Head.Version,
 		Entries: r.Entries, Tombstones: r.Tombstones, Clients: r.Clients, Groups: r.Groups,
 		Importing: r.Head.Importing != "", Moved: r.Moved, ProblemCount: r.Total, Problems: []problemJSON{},
 	}

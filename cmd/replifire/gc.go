@@ -41,8 +41,8 @@ func (c *gcCommand) Run(p *program) error {
 	return withEngine(p, c.FirestoreSettings, c.collect)
 }
 
-// collect goes through the spaces.
-func (c *gcCommand) collect(p *program, e *engine.Engine) error {
+// collect goes through the spaces, and says also of a run that ended early what it did.
+func (c *gcCommand) collect(p *program, store engine.Store, e *engine.Engine) error {
 	var total engine.Collected
 	capped, before := false, time.Now().Add(-c.Retention)
 	spaces, failed, err := eachSpace(p, e, "gc", c.Spaces, func(id protocol.SpaceID) error {
@@ -50,16 +50,28 @@ func (c *gcCommand) collect(p *program, e *engine.Engine) error {
 		total.Tombstones += done.Tombstones
 		total.Deleted += done.Deleted
 		capped = capped || c.capped(done)
-		return err
+		if err != nil || len(c.Spaces) == 0 || done != (engine.Collected{}) {
+			return err
+		}
+		return c.tellAbsent(p, store, id)
 	})
+	fmt.Fprintf(p.stdout, "%d spaces: %s\n", spaces, c.summary(total, capped))
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%d spaces: %s\n", spaces, c.summary(total, capped))
 	if failed > 0 {
 		return fmt.Errorf("gc failed in %d of %d spaces", failed, spaces)
 	}
 	return nil
+}
+
+// tellAbsent says so of a name that may be mistyped.
+func (c *gcCommand) tellAbsent(p *program, store engine.Store, id protocol.SpaceID) error {
+	head, err := headOf(p, store, id)
+	if err != nil || head.Exists() {
+		return err
+	}
+	return p.tell(id, head)
 }
 
 // one collects in a space, or only looks.
@@ -109,5 +121,7 @@ interrupted, run it again; gc finishes it too.`
 
 // Run deletes the space.
 func (c *deleteCommand) Run(p *program) error {
-	return c.operate(p, "deleted", (*engine.Engine).Delete)
+	return c.operate(p, operation{
+		name: "delete", done: "deleted", do: (*engine.Engine).Delete, interrupted: "run it again",
+	})
 }

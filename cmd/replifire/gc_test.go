@@ -36,7 +36,8 @@ func TestGC(t *testing.T) {
 	d.change(t, storetest.Del("a"), storetest.Put("c", `3`)) // months ago
 	d.expect(t, "gc --dry-run", `space "s": 1 deletions past their time`)
 	d.expect(t, "gc --retention 876000h", "1 spaces: 0 deletions forgotten, 0 documents deleted")
-	d.expect(t, "gc s absent", `space "s": 1 deletions forgotten, 1 documents deleted`, "2 spaces: 1 deletions")
+	d.expect(t, "gc s absent s", `space "s": 1 deletions forgotten, 1 documents deleted`, "2 spaces: 1 deletions",
+		`space "absent" does not exist: nothing to do`)
 	d.expect(t, "gc", "1 spaces: 0 deletions forgotten, 0 documents deleted")
 	d.change(t, storetest.Put("e", `5`)) // the emulator shows a purge late
 	d.expect(t, "fsck s", "3 entries, 0 tombstones")
@@ -60,7 +61,7 @@ func TestGCDryRunOfMany(t *testing.T) {
 	defer func() { _ = e.Close(context.Background()) }()
 	var out output
 	p := &program{ctx: t.Context(), stdout: &out, stderr: io.Discard}
-	if err := (&gcCommand{DryRun: true}).collect(p, e); err != nil {
+	if err := (&gcCommand{DryRun: true}).collect(p, store, e); err != nil {
 		t.Error(err)
 	}
 	want := `space "few": 3 deletions past their time
@@ -69,6 +70,43 @@ space "many": 10000 or more deletions past their time
 `
 	if got := out.String(); got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// ending is a store that a signal cuts off when space "b" is purged.
+type ending struct {
+	engine.Store
+	cancel context.CancelFunc
+}
+
+func (s *ending) Purge(ctx context.Context, id protocol.SpaceID) (int, error) {
+	if id == "b" {
+		s.cancel()
+		return 1, ctx.Err()
+	}
+	return s.Store.Purge(ctx, id)
+}
+
+// TestGCInterrupted says how much was done.
+func TestGCInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	store := &ending{memory.New(), cancel}
+	for _, id := range []protocol.SpaceID{"a", "b", "c"} {
+		if _, err := store.Commit(t.Context(), id, storetest.Step(engine.Head{}, storetest.Del("x"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := engine.New(store, mutate.NewRegistry(), engine.Options{})
+	defer func() { _ = e.Close(context.Background()) }()
+	var out output
+	err := (&gcCommand{}).collect(&program{ctx: ctx, stdout: &out, stderr: io.Discard}, store, e)
+	if want := `gc was interrupted in space "b": run it again`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if want := "1 spaces: 1 deletions forgotten, 2 documents deleted\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("got %s, want %s", out.String(), want)
 	}
 }
 

@@ -95,6 +95,10 @@ func TestCommandLine(t *testing.T) {
 			args: []string{"gc", "--retention=-1h"}, env: []string{"GOOGLE_CLOUD_PROJECT=p"},
 			code: 2, stderr: "--retention must not be negative",
 		},
+		"gc of days": {
+			args: []string{"gc", "--retention=30d"}, env: []string{"GOOGLE_CLOUD_PROJECT=p"},
+			code: 2, stderr: `--retention: "30d" is no duration: it must be one such as 720h`,
+		},
 		"gc without project":     {args: []string{"gc"}, code: 2, stderr: "GOOGLE_CLOUD_PROJECT"},
 		"export without project": {args: []string{"export", "s"}, code: 2, stderr: "GOOGLE_CLOUD_PROJECT"},
 		"import without project": {args: []string{"import", "s"}, code: 2, stderr: "GOOGLE_CLOUD_PROJECT"},

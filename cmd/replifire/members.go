@@ -65,7 +65,7 @@ func (c *membersListCommand) Run(p *program) error {
 	for after := ""; ; {
 		page, err := store.Members().List(p.ctx, c.Space, after, membersPage)
 		if err != nil {
-			return err
+			return p.interrupted(err, "members list", "these are not all")
 		}
 		for _, m := range page {
 			if err := c.print(p, m); err != nil {
@@ -108,7 +108,7 @@ func (c *membersSetCommand) Run(p *program) error {
 	}
 	defer closeStore()
 	if err := d.Put(p.ctx, c.Space, members.Member{UserID: c.User, Role: c.Role}); err != nil {
-		return err
+		return p.interrupted(err, "members set", "run it again")
 	}
 	_, err = fmt.Fprintf(p.stdout, "%q has the role %s in space %q\n", c.User, c.Role, c.Space)
 	return err
@@ -127,7 +127,7 @@ func (c *membersRemoveCommand) Run(p *program) error {
 	}
 	defer closeStore()
 	if err := d.Delete(p.ctx, c.Space, c.User); err != nil {
-		return err
+		return p.interrupted(err, "members remove", "run it again")
 	}
 	_, err = fmt.Fprintf(p.stdout, "%q is no member of space %q\n", c.User, c.Space)
 	return err

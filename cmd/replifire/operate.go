@@ -1,11 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/replifire/replifire/engine"
@@ -33,28 +34,33 @@ func (c *spaceCommand) open(p *program) (store, func(), error) {
 	return openStore(p, c.FirestoreSettings)
 }
 
-// operation is a method of the engine that changes a space as a whole.
-type operation func(*engine.Engine, context.Context, protocol.SpaceID) (engine.Head, error)
+// operation changes a space as a whole.
+type operation struct {
+	name, done string // reset, so that the space is empty
+	// interrupted is what to do when nobody knows whether it is done.
+	interrupted string
+	do          func(*engine.Engine, context.Context, protocol.SpaceID) (engine.Head, error)
+}
 
-// operate has an engine do something to the space, which is done to it then, removes
-// from storage what nobody can see any more, and prints the new head.
-func (c *spaceCommand) operate(p *program, done string, do operation) error {
+// operate has an engine do something to the space, removes from storage what nobody can
+// see any more, and prints the new head.
+func (c *spaceCommand) operate(p *program, o operation) error {
 	store, closeStore, err := c.open(p)
 	if err != nil {
 		return err
 	}
 	defer closeStore()
 	e := newEngine(p, store)
-	head, err := do(e, p.ctx, c.Space)
+	head, err := o.do(e, p.ctx, c.Space)
 	// The engine purges by itself, and only logs how that went. Whether all is gone is for
 	// the purge here to say, also when the context ended the other one.
 	_ = e.Close(p.ctx)
 	if err != nil {
-		return err
+		return p.interrupted(err, fmt.Sprintf("%s of space %q", o.name, c.Space), o.interrupted)
 	}
 	if _, err := store.Purge(p.ctx, c.Space); err != nil {
 		return fmt.Errorf("space %q is %s, but not all of it is removed from storage:"+
-			" run replifire gc %s: %w", c.Space, done, c.Space, err)
+			" run replifire gc %s: %w", c.Space, o.done, c.Space, p.cause(err))
 	}
 	return p.tell(c.Space, head)
 }
@@ -67,7 +73,7 @@ func newEngine(p *program, s engine.Store) *engine.Engine {
 
 // withEngine opens the store for a command that goes through many spaces.
 func withEngine(
-	p *program, settings server.FirestoreSettings, do func(*program, *engine.Engine) error,
+	p *program, settings server.FirestoreSettings, do func(*program, engine.Store, *engine.Engine) error,
 ) error {
 	store, closeStore, err := openStore(p, settings)
 	if err != nil {
@@ -75,7 +81,8 @@ func withEngine(
 	}
 	defer closeStore()
 	e := newEngine(p, store)
-	return errors.Join(do(p, e), e.Close(p.ctx))
+	err = do(p, store, e)
+	return cmp.Or(err, e.Close(p.ctx)) // after a signal both say the same
 }
 
 // progressEvery is how often a long run says where it is.
@@ -89,11 +96,12 @@ func eachSpace(
 	told := time.Now()
 	for id, err := range spacesOf(p, e, named) {
 		if err != nil {
-			return spaces, failed, fmt.Errorf("listing the spaces was cut short after %d, run it again: %w", spaces, err)
+			return spaces, failed, fmt.Errorf("listing the spaces was cut short after %d, run it again: %w",
+				spaces, p.cause(err))
 		}
 		err = do(id)
 		if p.ctx.Err() != nil {
-			return spaces, failed, fmt.Errorf("%s was cut short in space %q, run it again: %w", command, id, p.ctx.Err())
+			return spaces, failed, fmt.Errorf("%s was interrupted in space %q: run it again", command, id)
 		}
 		if err != nil {
 			failed++
@@ -106,6 +114,21 @@ func eachSpace(
 		}
 	}
 	return spaces, failed, nil
+}
+
+// headOf reads the head of a space.
+func headOf(p *program, store engine.Store, id protocol.SpaceID) (engine.Head, error) {
+	snap, err := store.Snapshot(p.ctx, id, engine.Documents{Head: true})
+	if err != nil {
+		return engine.Head{}, err
+	}
+	return snap.Head(), nil
+}
+
+// unfinished says how to end an import that stands in the way.
+func unfinished(id protocol.SpaceID) string {
+	return fmt.Sprintf("its import is not finished: run that again with the same file (replifire import %s FILE), or"+
+		" give it up with replifire reset %s --yes, which empties the space", id, id)
 }
 
 // tell prints the head of a space.
@@ -128,13 +151,16 @@ func checkSpaces(named []protocol.SpaceID) error {
 	return nil
 }
 
-// spacesOf are those that were named, or all of the database if none was.
+// spacesOf are those that were named, each once, or all of the database if none was.
 func spacesOf(p *program, e *engine.Engine, named []protocol.SpaceID) iter.Seq2[protocol.SpaceID, error] {
 	if len(named) == 0 {
 		return e.Spaces(p.ctx, "")
 	}
 	return func(yield func(protocol.SpaceID, error) bool) {
-		for _, id := range named {
+		for i, id := range named {
+			if slices.Contains(named[:i], id) {
+				continue
+			}
 			if !yield(id, nil) {
 				return
 			}
@@ -156,4 +182,10 @@ empty space.`
 }
 
 // Run resets the space.
-func (c *resetCommand) Run(p *program) error { return c.operate(p, "empty", (*engine.Engine).Reset) }
+func (c *resetCommand) Run(p *program) error {
+	return c.operate(p, operation{
+		name: "reset", done: "empty", do: (*engine.Engine).Reset,
+		interrupted: fmt.Sprintf("replifire fsck %s says whether it is done;"+
+			" running it again empties the space again", c.Space),
+	})
+}

@@ -93,7 +93,7 @@ func TestFsck(t *testing.T) {
 		t.Errorf("fsck of an absent space exits with %d, prints %q, %q", code, stdout, stderr)
 	}
 	code, stdout, _ = execute(t.Context(), d.environment(), "fsck", "--json", "nobody-was-here")
-	if code != 1 || !strings.Contains(stdout, `"exists": false`) {
+	if code != 1 || !strings.Contains(stdout, `"exists": false`) || !strings.Contains(stdout, `"ok": false`) {
 		t.Errorf("fsck --json of an absent space exits with %d, prints %q", code, stdout)
 	}
 	d.damage(t)
@@ -171,13 +171,64 @@ func TestPurgeThatFails(t *testing.T) {
 	var out, errs bytes.Buffer
 	p := &program{ctx: ctx, stdout: &out, stderr: &errs}
 	c := &spaceCommand{FirestoreSettings: d.FirestoreSettings, Space: "s"}
-	err := c.operate(p, "deleted", deleteAndEnd)
-	want := `space "s" is deleted, but not all of it is removed from storage: run replifire gc s: `
-	if err == nil || !strings.HasPrefix(err.Error(), want) || out.Len() > 0 {
+	err := c.operate(p, operation{name: "delete", done: "deleted", do: deleteAndEnd})
+	want := `space "s" is deleted, but not all of it is removed from storage: run replifire gc s: interrupted`
+	if err == nil || err.Error() != want || out.Len() > 0 {
 		t.Errorf("got %v, printed %q, %q, want %q", err, &out, &errs, want)
 	}
 	d.expect(t, "gc s")
 	d.expect(t, "delete s --yes", `space "s" is at version 2`)
+}
+
+// TestInterrupted: what a signal has made of the calls of the store helps nobody, what
+// to do about it does.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	for name, test := range map[string]struct {
+		run  func(p *program, end context.CancelFunc) error
+		want string
+	}{
+		"operate": {
+			func(p *program, end context.CancelFunc) error {
+				c := &spaceCommand{FirestoreSettings: d.FirestoreSettings, Space: "s"}
+				reset := func(e *engine.Engine, ctx context.Context, id protocol.SpaceID) (engine.Head, error) {
+					end()
+					return e.Reset(ctx, id)
+				}
+				return c.operate(p, operation{name: "reset", do: reset, interrupted: "look"})
+			},
+			`reset of space "s" was interrupted: look`,
+		},
+		"withEngine": {
+			func(p *program, end context.CancelFunc) error {
+				return withEngine(p, d.FirestoreSettings, func(p *program, _ engine.Store, e *engine.Engine) error {
+					go func() { _, _ = e.Reset(context.Background(), "s") }()
+					end()
+					return p.cause(nil)
+				})
+			},
+			"interrupted",
+		},
+		"before": {
+			func(p *program, end context.CancelFunc) error {
+				end()
+				return (&fsckCommand{spaceCommand: spaceCommand{FirestoreSettings: d.FirestoreSettings, Space: "s"}}).Run(p)
+			},
+			"interrupted",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			p := &program{ctx: ctx, stdout: io.Discard, stderr: io.Discard}
+			if err := test.run(p, cancel); err == nil || err.Error() != test.want {
+				t.Errorf("got %q, want %q", err, test.want)
+			}
+		})
+	}
 }
 
 func TestRestored(t *testing.T) {
@@ -212,11 +263,17 @@ func TestRestoredAll(t *testing.T) {
 	}
 	d.expect(t, "restored --all", `space "s" is at version 2`, `space "t" is at version 4`, "2 spaces")
 	d.expect(t, "restored --all", `space "s" is at version 3`, `space "t" is at version 5`, "2 spaces")
-	d.expect(t, "restored t none", `space "t" is at version 6`, `space "none" does not exist`)
+	d.expect(t, "restored t none t", `space "t" is at version 6`, `space "none" does not exist`)
+	d.expect(t, "restored t", `space "t" is at version 7`)
 
 	d.change(t, func(c *engine.Commit) { c.Next.Importing = "half" })
 	code, stdout, stderr := execute(t.Context(), d.environment(), "restored", "--all")
-	if code != 1 || !strings.Contains(stdout, `space "t"`) || !strings.Contains(stderr, "failed in 1 of 2 spaces") {
+	if code != 1 || !strings.Contains(stdout, `space "t"`) || !strings.Contains(stderr, "failed in 1 of 2 spaces") ||
+		!strings.Contains(stderr, "with the same file") || !strings.Contains(stderr, "replifire reset s --yes") {
 		t.Errorf("in the middle of an import it exits with %d, prints %q, %q", code, stdout, stderr)
+	}
+	code, stdout, stderr = execute(t.Context(), d.environment(), "export", "s")
+	if code != 1 || stdout != "" || !strings.Contains(stderr, "with the same file") {
+		t.Errorf("export exits with %d, prints %q, %q", code, stdout, stderr)
 	}
 }

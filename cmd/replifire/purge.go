@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/replifire/replifire/engine"
+)
 
 // purgeCommand finishes what a reset began.
 type purgeCommand struct {
@@ -24,8 +28,25 @@ func (c *purgeCommand) Run(p *program) error {
 	defer closeStore()
 	deleted, err := store.Purge(p.ctx, c.Space)
 	if err != nil {
-		return fmt.Errorf("purge of space %q was cut short after %d entries: %w", c.Space, deleted, err)
+		return fmt.Errorf("purge of space %q was cut short after %d entries, run it again: %w",
+			c.Space, deleted, p.cause(err))
+	}
+	if deleted == 0 {
+		return c.tellNothing(p, store)
 	}
 	_, err = fmt.Fprintf(p.stdout, "space %q: %d entries purged\n", c.Space, deleted)
+	return err
+}
+
+// tellNothing tells a space without anything to purge from a name that may be mistyped.
+func (c *purgeCommand) tellNothing(p *program, store engine.Store) error {
+	head, err := headOf(p, store, c.Space)
+	if err != nil {
+		return err
+	}
+	if !head.Exists() {
+		return p.tell(c.Space, head)
+	}
+	_, err = fmt.Fprintf(p.stdout, "space %q: 0 entries purged\n", c.Space)
 	return err
 }

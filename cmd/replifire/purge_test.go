@@ -41,6 +41,7 @@ func TestPurge(t *testing.T) {
 			t.Errorf("purge exits with %d, prints %q, %q, want %q", code, stdout, stderr, want)
 		}
 	}
+	d.expect(t, "purge absent", `space "absent" does not exist: nothing to do`)
 	// The emulator shows another process's purge at once only with a later commit.
 	d.change(t, storetest.Put("c", `4`))
 	code, stdout, _ := execute(t.Context(), d.environment(), "fsck", "s")

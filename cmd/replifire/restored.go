@@ -39,9 +39,12 @@ func (c *restoredCommand) Run(p *program) error {
 }
 
 // mark goes through the spaces.
-func (c *restoredCommand) mark(p *program, e *engine.Engine) error {
+func (c *restoredCommand) mark(p *program, _ engine.Store, e *engine.Engine) error {
 	spaces, failed, err := eachSpace(p, e, "restored", c.Spaces, func(id protocol.SpaceID) error {
 		head, err := e.Restored(p.ctx, id)
+		if errors.Is(err, engine.ErrImporting) {
+			return fmt.Errorf("%s; then run replifire restored %s", unfinished(id), id)
+		}
 		if err != nil {
 			return err
 		}
@@ -51,7 +54,8 @@ func (c *restoredCommand) mark(p *program, e *engine.Engine) error {
 		return err
 	}
 	if failed > 0 {
-		return fmt.Errorf("restored failed in %d of %d spaces, run it again", failed, spaces)
+		return fmt.Errorf("restored failed in %d of %d spaces: do what is said of them above,"+
+			" then run it again for these", failed, spaces)
 	}
 	if c.All {
 		fmt.Fprintf(p.stdout, "%d spaces\n", spaces)
