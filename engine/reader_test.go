@@ -161,8 +161,6 @@ func checkEncoded(t *testing.T, resp *protocol.PullResponse, operations []protoc
 	}
 }
 
-// TestEntriesAreEncodedOnce: answers share the text of an operation, from whatever
-// cookie they lead on, however many there are.
 // TestTailIsNotReadAgain: what turns out to be more than a tail holds is not read for each
 // pull that is so far behind.
 func TestTailIsNotReadAgain(t *testing.T) {
@@ -197,6 +195,8 @@ func TestTailIsNotReadAgain(t *testing.T) {
 	}
 }
 
+// TestEntriesAreEncodedOnce: answers share the text of an operation, from whatever
+// cookie they lead on, however many there are.
 func TestEntriesAreEncodedOnce(t *testing.T) {
 	t.Parallel()
 	e := start(t, fresh(t), engine.Options{})

@@ -137,13 +137,8 @@ func newWorld(config Config) *world {
 		MaxKnownBytes:     pick(chance, []int{1, 600, 4 << 20}),
 		ExpectAfter:       pick(chance, []int{-1, 1, engine.DefaultExpectAfter}),
 		PullMaxAge:        pick(chance, []time.Duration{0, 0, time.Second}),
-		// So tight that batches are full, mutations get one to themselves, and spaces and
-		// tails are forgotten.
-		MaxBatchBytes:  pick(chance, []int{1800, 2500, 0}),
-		MaxReadBytes:   pick(chance, []int{700, 1500, 0}),
-		MaxMemoryBytes: pick(chance, []int64{1, 3000, 0}),
-		MaxSpaces:      pick(chance, []int{1, 2, 0}),
 	}
+	w.tighten(seeded(config.Seed, 0x719b7))
 	for i := range 1 + chance.IntN(2) {
 		w.spaces = append(w.spaces, protocol.SpaceID(fmt.Sprintf("s%d", i+1)))
 	}
@@ -155,6 +150,18 @@ func newWorld(config Config) *world {
 		}
 	}
 	return w
+}
+
+// tighten makes the bounds of one run in three so tight that batches are full, and spaces and
+// tails are forgotten. Each mutation still has room for itself: a longer log than 4,000 bytes
+// no run has.
+func (w *world) tighten(chance *rand.Rand) {
+	if chance.IntN(3) > 0 {
+		return
+	}
+	w.options.MaxBatchBytes = pick(chance, []int{4000, 0})
+	w.options.MaxMemoryBytes = pick(chance, []int64{1, 3000, 0})
+	w.options.MaxSpaces = pick(chance, []int{1, 2, 0})
 }
 
 func limited(n, limit int) int {
