@@ -234,7 +234,27 @@ func (i *importing) run(ctx context.Context, lines *reader) error {
 	if err := i.flush(ctx); err != nil {
 		return err
 	}
-	return i.commit(ctx, engine.Commit{Prev: i.head, Next: i.ended()})
+	return i.show(ctx)
+}
+
+// show makes the backup what the space holds. As soon as it is, others may commit, also
+// while the outcome of this commit is not known yet: then they are in the import's epoch,
+// which a reset or another import would have ended.
+func (i *importing) show(ctx context.Context) error {
+	err := i.commit(ctx, engine.Commit{Prev: i.head, Next: i.ended()})
+	if !errors.Is(err, engine.ErrConflict) {
+		return err
+	}
+	snap, readErr := i.read(ctx, engine.Documents{})
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	head := snap.Head()
+	if head.Epoch != i.head.Epoch || head.Importing != "" {
+		return err
+	}
+	i.head = head
+	return nil
 }
 
 // add takes a record into the page, unless it is stored already or not wanted.

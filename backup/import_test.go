@@ -345,6 +345,37 @@ func TestOthersCommitMeanwhile(t *testing.T) {
 	sameValues(t, entries, map[string]string{"other": `1`})
 }
 
+// TestOthersCommitBehind: an import was through where others have committed behind its last
+// commit before its outcome was known.
+func TestOthersCommitBehind(t *testing.T) {
+	t.Parallel()
+	store := &behind{Store: memory.New()}
+	file, _ := filled(t, store.Store)
+	store.then = func() { commit(t, store.Store, "s", storetest.Put("late", `1`)) }
+	done := mustImport(t, store, file, backup.Options{Replace: true})
+	if head := headOf(t, store, "s"); done.Head != head || head.Importing != "" {
+		t.Errorf("got head %+v, want %+v, which shows the backup", done.Head, head)
+	}
+	if entries, _ := contents(t, store, "s"); entries["late"] != `1` {
+		t.Errorf("what others have written is not there: %v", entries)
+	}
+}
+
+// behind does something after an import's last commit, of which it does not tell.
+type behind struct {
+	engine.Store
+	then func()
+}
+
+func (b *behind) Commit(ctx context.Context, id protocol.SpaceID, c engine.Commit) (engine.Head, error) {
+	head, err := b.Store.Commit(ctx, id, c)
+	if err == nil && c.Prev.Importing != "" && c.Next.Importing == "" {
+		b.then()
+		return engine.Head{}, engine.ErrUnknownOutcome
+	}
+	return head, err
+}
+
 // TestOthersCommitBefore: an import begins in a space in use, where others may be faster
 // a few times, but does not replace what they have written if it was not told to.
 func TestOthersCommitBefore(t *testing.T) {

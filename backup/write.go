@@ -17,8 +17,7 @@ import (
 )
 
 const (
-	// pageEntries and pageSize bound what is in memory at once, values and all. Each page
-	// begins with the last entry of the one before, so it has to have room for two.
+	// pageEntries and pageSize bound what is in memory at once, values and all.
 	pageEntries = 200
 	pageSize    = 4 << 20
 	// pageGroups is how many clients are read before their groups are looked up.

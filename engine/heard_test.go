@@ -106,7 +106,7 @@ func TestRecallBesideACollection(t *testing.T) {
 	mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}))
 	v := newView()
 	v.pull(t, e, alice, "g1")
-	for id := int64(2); id < 200; id += 2 {
+	for id := int64(2); id < 1000; id += 2 {
 		v.pull(t, e, alice, "g1")
 		mustPush(t, e, alice, "g1", mutation("c", id, "put", put{"b", id}))
 		mustPush(t, e, alice, "g1", mutation("c", id+1, "del", "b"))

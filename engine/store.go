@@ -144,7 +144,8 @@ type Documents struct {
 
 // Range is a part of the key space: From ≤ key < To in the order of UTF-8
 // bytes, To "" for no end; at most Limit entries, 0 for no limit, and none behind the
-// one with which their keys and values come to MaxBytes, 0 for no bound.
+// one with which their keys and values come to MaxBytes, 0 for no bound. Of two entries
+// MaxBytes keeps none out, so that a page from the last key of another leads on.
 type Range struct {
 	From, To        string
 	Limit, MaxBytes int
@@ -153,7 +154,7 @@ type Range struct {
 // Full reports whether nothing may follow so many entries, whose keys and values come to
 // so many bytes.
 func (r Range) Full(entries, bytes int) bool {
-	return r.Limit > 0 && entries >= r.Limit || r.MaxBytes > 0 && bytes >= r.MaxBytes
+	return r.Limit > 0 && entries >= r.Limit || r.MaxBytes > 0 && bytes >= r.MaxBytes && entries > 1
 }
 
 // Commit is one atomic change of a space.

@@ -1,8 +1,10 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strconv"
 	"strings"
@@ -50,6 +52,32 @@ func TestTriesAreBounded(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestAppliedTryIsSettled: a commit whose outcome was unknown, and that a reading shows to have
+// been applied, is settled like any other: its rejections are in the log, once.
+func TestAppliedTryIsSettled(t *testing.T) {
+	t.Parallel()
+	s := &spy{Store: fresh(t)}
+	var tried atomic.Bool
+	s.onCommit = func(c engine.Commit) error {
+		if tried.Swap(true) {
+			return nil
+		}
+		if _, err := s.Store.Commit(t.Context(), space, c); err != nil {
+			return err
+		}
+		return engine.ErrUnknownOutcome
+	}
+	var log bytes.Buffer
+	e := start(t, s, engine.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	mustPush(t, e, alice, "g1", mutation("c", 1, "fail", put{"a", 1}), mutation("c", 2, "put", put{"b", 1}))
+	if err := e.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(log.String(), "mutation rejected"); n != 1 || s.commits.Load() != 1 {
+		t.Errorf("%d commits, log:\n%s", s.commits.Load(), &log)
 	}
 }
 

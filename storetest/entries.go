@@ -91,9 +91,9 @@ func testRange(k *kit) {
 		"limit just reached": {engine.Range{From: "b", Limit: 2}, []string{"b", "b\x00"}},
 		"bytes":              {engine.Range{MaxBytes: 3}, []string{"", "a"}}, // 1 and 2 of them
 		"bytes and one more": {engine.Range{MaxBytes: 4}, []string{"", "a", "a/"}},
-		"bytes of the first": {engine.Range{From: "b", MaxBytes: 1}, []string{"b"}},
-		"bytes, then limit":  {engine.Range{Limit: 2, MaxBytes: 1}, []string{""}},
-		"limit, then bytes":  {engine.Range{Limit: 1, MaxBytes: 99}, []string{""}},
+		"bytes of the first": {engine.Range{From: "a", MaxBytes: 1}, []string{"a", "a/"}},
+		"bytes, then limit":  {engine.Range{Limit: 3, MaxBytes: 1}, []string{"", "a"}},
+		"limit, then bytes":  {engine.Range{Limit: 1, MaxBytes: 1}, []string{""}},
 	} {
 		k.same(name, keys(k.scan(snap, c.r)), c.want)
 	}

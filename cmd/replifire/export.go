@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -53,12 +52,15 @@ func (c *exportCommand) toFile(p *program, store engine.Store) error {
 		return err
 	}
 	var done backup.Summary
-	err = out.write(func(w io.Writer) (err error) {
+	err = out.write(p.ctx, func(w io.Writer) (err error) {
 		done, err = write(p, store, c.Space, w)
 		return err
 	})
-	if err != nil || out.through {
-		return err
+	if err != nil {
+		return p.interrupted(err, fmt.Sprintf("export of space %q", c.Space), "run it again, it starts over")
+	}
+	if out.through {
+		return nil
 	}
 	_, err = fmt.Fprintf(p.stdout, "space %q at version %d: %s in %s\n",
 		done.Space, done.Version, counts(done.Counts), c.Output)
@@ -75,7 +77,7 @@ func write(
 		return done, fmt.Errorf("space %q does not exist", space)
 	case errors.Is(err, engine.ErrImporting):
 		return done, fmt.Errorf("space %q cannot be exported: %s", space, unfinished(space))
-	case errors.Is(err, context.Canceled):
+	case p.ctx.Err() != nil:
 		return done, fmt.Errorf("export of space %q was interrupted: run it again, it starts over", space)
 	case err != nil:
 		return done, fmt.Errorf("export of space %q is not whole, run it again: %w", space, err)

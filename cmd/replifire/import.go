@@ -25,10 +25,10 @@ type importCommand struct {
 func (importCommand) Help() string {
 	return `Verifies the whole backup, then puts it into the space. Meanwhile the service
 answers pushes and pulls of the space with 503, and nobody sees half of it. An import
-that was interrupted leaves the space so: run it again with the same file and without
---replace. It goes on where it was, or says that the space is not empty: then it was
-through, and --replace would replace what clients have written since. replifire reset
-gives it up. Clients heal by themselves, also those that have seen more than the backup
+that was interrupted after it had begun leaves the space so: run it again with the same
+file and without --replace. It goes on where it was, or says that the space is not empty:
+then it was through, and --replace would replace what clients have written since.
+replifire reset gives it up. Clients heal by themselves, also those that have seen more than the backup
 holds. Into a space of another name only the entries are imported.
 
 What is compressed, a pipe and standard input are copied to the folder for temporary

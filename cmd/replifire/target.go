@@ -2,6 +2,7 @@ package main
 
 import (
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // target is the file that an export goes to.
@@ -63,9 +65,9 @@ func (t target) check() error {
 
 // write has do write into the file, which has its name only when the disk has all of
 // it. Until then it is a file of its own beside it: another export may be on its way.
-func (t target) write(do func(io.Writer) error) error {
+func (t target) write(ctx context.Context, do func(io.Writer) error) error {
 	if t.through {
-		return t.writeThrough(do)
+		return t.writeThrough(ctx, do)
 	}
 	f, err := os.CreateTemp(filepath.Dir(t.path), filepath.Base(t.path)+".*.partial")
 	if err != nil {
@@ -89,12 +91,36 @@ func (t target) rename(partial string) error {
 	return os.Rename(partial, t.path)
 }
 
-func (t target) writeThrough(do func(io.Writer) error) error {
-	f, err := os.OpenFile(t.path, os.O_WRONLY, 0)
+// writeThrough ends when ctx does, though a pipe may have no reader, or one that has
+// stopped reading.
+func (t target) writeThrough(ctx context.Context, do func(io.Writer) error) error {
+	f, err := t.open(ctx)
 	if err != nil {
 		return err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = f.SetWriteDeadline(time.Now()) }) // most devices have none
+	defer stop()
 	return errors.Join(t.fill(f, do), f.Close())
+}
+
+// open waits for the reader of a pipe. Nothing can interrupt that: it ends with the
+// program.
+func (t target) open(ctx context.Context) (*os.File, error) {
+	type result struct {
+		file *os.File
+		err  error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		f, err := os.OpenFile(t.path, os.O_WRONLY, 0)
+		opened <- result{f, err}
+	}()
+	select {
+	case r := <-opened:
+		return r.file, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // fill writes until the disk has it.

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,8 +13,10 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/replifire/replifire/backup"
+	"github.com/replifire/replifire/storetest"
 )
 
 // say is what writes a text.
@@ -49,8 +53,8 @@ func TestTwoExportsToOneFile(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "f")
 	first, second := newTestTarget(t, name, false), newTestTarget(t, name, false)
-	err := first.write(func(w io.Writer) error {
-		if err := second.write(say("second")); err != nil {
+	err := first.write(t.Context(), func(w io.Writer) error {
+		if err := second.write(t.Context(), say("second")); err != nil {
 			t.Error(err)
 		}
 		return say("the first")(w)
@@ -61,8 +65,8 @@ func TestTwoExportsToOneFile(t *testing.T) {
 	expectFile(t, name, "second", 1)
 
 	first, second = newTestTarget(t, name, true), newTestTarget(t, name, true)
-	err = first.write(func(w io.Writer) error {
-		return errors.Join(second.write(say("second")), say("the first")(w))
+	err = first.write(t.Context(), func(w io.Writer) error {
+		return errors.Join(second.write(t.Context(), say("second")), say("the first")(w))
 	})
 	if err != nil {
 		t.Error(err)
@@ -78,7 +82,7 @@ func TestOldPartial(t *testing.T) {
 	if err := os.WriteFile(old, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := newTestTarget(t, name, false).write(say("new")); err != nil {
+	if err := newTestTarget(t, name, false).write(t.Context(), say("new")); err != nil {
 		t.Error(err)
 	}
 	expectFile(t, name, "new", 2)
@@ -88,7 +92,7 @@ func TestOldPartial(t *testing.T) {
 	}
 	boom := errors.New("boom")
 	fail := func(io.Writer) error { return boom }
-	if err := newTestTarget(t, name, true).write(fail); !errors.Is(err, boom) {
+	if err := newTestTarget(t, name, true).write(t.Context(), fail); !errors.Is(err, boom) {
 		t.Errorf("got %v, want %v", err, boom)
 	}
 	expectFile(t, name, "new", 2)
@@ -113,12 +117,47 @@ func TestLinks(t *testing.T) {
 	if _, err := newTarget(link, false); err == nil || !strings.Contains(err.Error(), "--force writes over it") {
 		t.Errorf("got %v, want that the file exists", err)
 	}
-	if err := newTestTarget(t, link, true).write(say("new")); err != nil {
+	if err := newTestTarget(t, link, true).write(t.Context(), say("new")); err != nil {
 		t.Error(err)
 	}
 	expectFile(t, file, "new", 1)
 	if to, err := os.Readlink(link); err != nil || to != file {
 		t.Errorf("the link leads to %q, %v", to, err)
+	}
+}
+
+// TestExportIntoASilentPipe ends when it is told to, whether nobody reads or somebody has
+// stopped.
+func TestExportIntoASilentPipe(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.fill(t)
+	d.change(t, storetest.Put("large", `"`+strings.Repeat("x", 200_000)+`"`)) // more than a pipe holds
+	for _, stalled := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stalled %t", stalled), func(t *testing.T) {
+			t.Parallel()
+			pipe := filepath.Join(t.TempDir(), "pipe")
+			if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+				t.Skip(err)
+			}
+			open := func() *os.File {
+				f, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return f
+			}
+			if stalled {
+				defer open().Close()
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			code, stdout, stderr := execute(ctx, d.environment(), "export", "s", "-o", pipe)
+			if code != 1 || stdout != "" || !strings.Contains(stderr, "was interrupted: run it again, it starts over") {
+				t.Errorf("export exits with %d, prints %q, %q", code, stdout, stderr)
+			}
+			_ = open().Close() // for the one that waits to be opened
+		})
 	}
 }
 

@@ -13,8 +13,7 @@ import (
 )
 
 const (
-	// pageEntries and pageSize bound what is in memory at once, values and all. Each page
-	// begins with the last entry of the one before, so it has to have room for two.
+	// pageEntries and pageSize bound what is in memory at once, values and all.
 	pageEntries = 500
 	pageSize    = 4 << 20
 	// lookupIDs is how many documents one reading by id names; of entries, pageSize
