@@ -33,6 +33,10 @@ as you keep the database.`
 
 // Run writes the backup, and on stderr how far it is.
 func (c *exportCommand) Run(p *program) error {
+	return p.interrupted(c.export(p), fmt.Sprintf("export of space %q", c.Space), "run it again, it starts over")
+}
+
+func (c *exportCommand) export(p *program) error {
 	store, closeStore, err := c.open(p)
 	if err != nil {
 		return err
@@ -56,11 +60,8 @@ func (c *exportCommand) toFile(p *program, store engine.Store) error {
 		done, err = write(p, store, c.Space, w)
 		return err
 	})
-	if err != nil {
-		return p.interrupted(err, fmt.Sprintf("export of space %q", c.Space), "run it again, it starts over")
-	}
-	if out.through {
-		return nil
+	if err != nil || out.through {
+		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "space %q at version %d: %s in %s\n",
 		done.Space, done.Version, counts(done.Counts), c.Output)
@@ -77,8 +78,6 @@ func write(
 		return done, fmt.Errorf("space %q does not exist", space)
 	case errors.Is(err, engine.ErrImporting):
 		return done, fmt.Errorf("space %q cannot be exported: %s", space, unfinished(space))
-	case p.ctx.Err() != nil:
-		return done, fmt.Errorf("export of space %q was interrupted: run it again, it starts over", space)
 	case err != nil:
 		return done, fmt.Errorf("export of space %q is not whole, run it again: %w", space, err)
 	}

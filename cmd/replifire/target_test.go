@@ -150,7 +150,7 @@ func TestExportIntoASilentPipe(t *testing.T) {
 			if stalled {
 				defer open().Close()
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			code, stdout, stderr := execute(ctx, d.environment(), "export", "s", "-o", pipe)
 			if code != 1 || stdout != "" || !strings.Contains(stderr, "was interrupted: run it again, it starts over") {
