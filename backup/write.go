@@ -181,20 +181,15 @@ func (x *export) groupsOf(ctx context.Context, page []engine.Client) error {
 	return nil
 }
 
-// entries writes what can be seen, by pages, each from the last key of the one
-// before: a key after it would be longer than any key may be.
+// entries writes what can be seen.
 func (x *export) entries(ctx context.Context) error {
 	base := x.snap.Head().Base
-	r, begun := engine.Range{Limit: pageEntries, MaxBytes: pageSize}, false
-	for {
-		page, err := x.snap.Range(ctx, r)
+	for page, err := range engine.Pages(ctx, x.snap, engine.Range{Limit: pageEntries, MaxBytes: pageSize}) {
 		if err != nil {
 			return fmt.Errorf("reading entries: %w", err)
 		}
-		size := 0
 		for _, e := range page {
-			size += e.Bytes()
-			if e.Deleted || e.Version <= base || (begun && e.Key == r.From) {
+			if e.Deleted || e.Version <= base {
 				continue
 			}
 			if err := x.enc.Encode(entryLine{Type: kindEntry, Key: e.Key, Value: e.Value}); err != nil {
@@ -203,9 +198,6 @@ func (x *export) entries(ctx context.Context) error {
 			x.done.Entries++
 		}
 		x.progress(x.done.Counts)
-		if !r.Full(len(page), size) {
-			return nil
-		}
-		r.From, begun = page[len(page)-1].Key, true
 	}
+	return nil
 }

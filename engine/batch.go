@@ -26,11 +26,18 @@ type batch struct {
 	head  Head      // after the commit; base.head if none was needed
 }
 
-// wanted are the keys to read at once in another try: as many as a request takes, and with
-// values that are not too much for one moment. Those that are left are asked for again.
-func (b *batch) wanted() []string {
+// maxWantedBytes bounds the values that are read at once in another try.
+const maxWantedBytes = 8 << 20
+
+// wantedAfter are the keys to read at once in another try, when this one had wanted some:
+// as many as a request takes, and with values that are not too much for one moment. Those
+// that are left, and all if this try could not read at once, are read as they are asked for.
+func (b *batch) wantedAfter(wanted []string) []string {
 	if b.base == nil {
 		return nil
+	}
+	if len(b.base.used) == 0 {
+		return wanted
 	}
 	keys := slices.Sorted(maps.Keys(b.base.used))
 	names, bytes := 0, 0

@@ -7,14 +7,10 @@ import (
 	"github.com/tidwall/btree"
 )
 
-const (
-	// maxTries bounds the commits of a pile of pushes whose outcome is open: each holds all
-	// that it would have written. One that is forgotten and was applied after all is found
-	// by its clients' lastMutationIDs; only the log does not hear of its rejections.
-	maxTries = 4
-	// maxWantedBytes bounds the values that are read at once in another try.
-	maxWantedBytes = 8 << 20
-)
+// maxTries bounds the commits of a pile of pushes whose outcome is open: each holds all
+// that it would have written. One that is forgotten and was applied after all is found
+// by its clients' lastMutationIDs; only the log does not hear of its rejections.
+const maxTries = 4
 
 // tries are commits of a pile of pushes that may have been applied, or may yet be, whatever
 // the store has said; the oldest first.
@@ -50,16 +46,4 @@ func (t *tries) compare(head Head) *pushBatch {
 func (b *batch) forgetReads() {
 	b.snap = nil
 	b.base.values, b.base.whole, b.base.used = btree.Map[string, value]{}, nil, nil
-}
-
-// wantedAfter is what to read at once after this try, when it had wanted: what could not be
-// read at once is read as it is asked for.
-func (b *batch) wantedAfter(wanted []string) []string {
-	if b.base == nil {
-		return nil
-	}
-	if w := b.wanted(); len(w) > 0 {
-		return w
-	}
-	return wanted
 }

@@ -42,7 +42,7 @@ func (c *gcCommand) Run(p *program) error {
 }
 
 // collect goes through the spaces, and says also of a run that ended early what it did.
-func (c *gcCommand) collect(p *program, store engine.Store, e *engine.Engine) error {
+func (c *gcCommand) collect(p *program, e *engine.Engine) error {
 	var total engine.Collected
 	capped, before := false, time.Now().Add(-c.Retention)
 	spaces, failed, err := eachSpace(p, e, "gc", c.Spaces, func(id protocol.SpaceID) error {
@@ -53,7 +53,7 @@ func (c *gcCommand) collect(p *program, store engine.Store, e *engine.Engine) er
 		if err != nil || len(c.Spaces) == 0 || done != (engine.Collected{}) {
 			return err
 		}
-		return c.tellAbsent(p, store, id)
+		return c.tellAbsent(p, e, id)
 	})
 	fmt.Fprintf(p.stdout, "%d spaces: %s\n", spaces, c.summary(total, capped))
 	if err != nil {
@@ -66,8 +66,8 @@ func (c *gcCommand) collect(p *program, store engine.Store, e *engine.Engine) er
 }
 
 // tellAbsent says so of a name that may be mistyped.
-func (c *gcCommand) tellAbsent(p *program, store engine.Store, id protocol.SpaceID) error {
-	head, err := headOf(p, store, id)
+func (c *gcCommand) tellAbsent(p *program, e *engine.Engine, id protocol.SpaceID) error {
+	head, err := e.Head(p.ctx, id)
 	if err != nil || head.Exists() {
 		return err
 	}

@@ -61,7 +61,7 @@ func TestGCDryRunOfMany(t *testing.T) {
 	defer func() { _ = e.Close(context.Background()) }()
 	var out output
 	p := &program{ctx: t.Context(), stdout: &out, stderr: io.Discard}
-	if err := (&gcCommand{DryRun: true}).collect(p, store, e); err != nil {
+	if err := (&gcCommand{DryRun: true}).collect(p, e); err != nil {
 		t.Error(err)
 	}
 	want := `space "few": 3 deletions past their time
@@ -101,7 +101,7 @@ func TestGCInterrupted(t *testing.T) {
 	e := engine.New(store, mutate.NewRegistry(), engine.Options{})
 	defer func() { _ = e.Close(context.Background()) }()
 	var out output
-	err := (&gcCommand{}).collect(&program{ctx: ctx, stdout: &out, stderr: io.Discard}, store, e)
+	err := (&gcCommand{}).collect(&program{ctx: ctx, stdout: &out, stderr: io.Discard}, e)
 	if want := `gc was interrupted in space "b": run it again`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

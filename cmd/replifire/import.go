@@ -28,8 +28,8 @@ answers pushes and pulls of the space with 503, and nobody sees half of it. An i
 that was interrupted after it had begun leaves the space so: run it again with the same
 file and without --replace. It goes on where it was, or says that the space is not empty:
 then it was through, and --replace would replace what clients have written since.
-replifire reset gives it up. Clients heal by themselves, also those that have seen more than the backup
-holds. Into a space of another name only the entries are imported.
+replifire reset gives it up. Clients heal by themselves, also those that have seen more
+than the backup holds. Into a space of another name only the entries are imported.
 
 What is compressed, a pipe and standard input are copied to the folder for temporary
 files (TMPDIR) first, which needs the room of the unpacked backup.`
@@ -145,8 +145,7 @@ func openBackup(ctx context.Context, name string, stdin io.Reader) (io.ReadSeeke
 func compressed(magic []byte) bool { return bytes.Equal(magic, []byte{0x1f, 0x8b}) }
 
 // spool copies into a temporary file, unpacking what is compressed. It returns when ctx
-// ends, though nothing can interrupt the opening and reading of a silent terminal or
-// pipe: that ends with the program.
+// ends.
 func spool(ctx context.Context, open func() (io.ReadCloser, error)) (io.ReadSeeker, func(), error) {
 	f, err := os.CreateTemp("", "replifire-import-*")
 	if err != nil {
@@ -154,14 +153,7 @@ func spool(ctx context.Context, open func() (io.ReadCloser, error)) (io.ReadSeek
 	}
 	_ = os.Remove(f.Name()) // where open files may have no name: then no kill leaves it behind
 	remove := func() { _ = errors.Join(f.Close(), os.Remove(f.Name())) }
-	unpacked := make(chan error, 1)
-	go func() { unpacked <- unpack(temporary{f}, open) }()
-	select {
-	case err = <-unpacked:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	if err != nil {
+	if err := await(ctx, func() error { return unpack(temporary{f}, open) }); err != nil {
 		remove()
 		return nil, nil, err
 	}

@@ -73,7 +73,7 @@ func newEngine(p *program, s engine.Store) *engine.Engine {
 
 // withEngine opens the store for a command that goes through many spaces.
 func withEngine(
-	p *program, settings server.FirestoreSettings, do func(*program, engine.Store, *engine.Engine) error,
+	p *program, settings server.FirestoreSettings, do func(*program, *engine.Engine) error,
 ) error {
 	store, closeStore, err := openStore(p, settings)
 	if err != nil {
@@ -81,7 +81,7 @@ func withEngine(
 	}
 	defer closeStore()
 	e := newEngine(p, store)
-	err = do(p, store, e)
+	err = do(p, e)
 	return cmp.Or(err, e.Close(p.ctx)) // after a signal both say the same
 }
 
@@ -114,15 +114,6 @@ func eachSpace(
 		}
 	}
 	return spaces, failed, nil
-}
-
-// headOf reads the head of a space.
-func headOf(p *program, store engine.Store, id protocol.SpaceID) (engine.Head, error) {
-	snap, err := store.Snapshot(p.ctx, id, engine.Documents{Head: true})
-	if err != nil {
-		return engine.Head{}, err
-	}
-	return snap.Head(), nil
 }
 
 // unfinished says how to end an import that stands in the way.

@@ -203,7 +203,7 @@ func TestInterrupted(t *testing.T) {
 		},
 		"withEngine": {
 			func(p *program, end context.CancelFunc) error {
-				return withEngine(p, d.FirestoreSettings, func(p *program, _ engine.Store, e *engine.Engine) error {
+				return withEngine(p, d.FirestoreSettings, func(p *program, e *engine.Engine) error {
 					go func() { _, _ = e.Reset(context.Background(), "s") }()
 					end()
 					return p.cause(nil)

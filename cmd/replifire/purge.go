@@ -31,22 +31,15 @@ func (c *purgeCommand) Run(p *program) error {
 		return fmt.Errorf("purge of space %q was cut short after %d entries, run it again: %w",
 			c.Space, deleted, p.cause(err))
 	}
-	if deleted == 0 {
-		return c.tellNothing(p, store)
+	if deleted == 0 { // the name may be mistyped
+		snap, err := store.Snapshot(p.ctx, c.Space, engine.Documents{Head: true})
+		if err != nil {
+			return err
+		}
+		if !snap.Head().Exists() {
+			return p.tell(c.Space, snap.Head())
+		}
 	}
 	_, err = fmt.Fprintf(p.stdout, "space %q: %d entries purged\n", c.Space, deleted)
-	return err
-}
-
-// tellNothing tells a space without anything to purge from a name that may be mistyped.
-func (c *purgeCommand) tellNothing(p *program, store engine.Store) error {
-	head, err := headOf(p, store, c.Space)
-	if err != nil {
-		return err
-	}
-	if !head.Exists() {
-		return p.tell(c.Space, head)
-	}
-	_, err = fmt.Fprintf(p.stdout, "space %q: 0 entries purged\n", c.Space)
 	return err
 }

@@ -39,7 +39,7 @@ func (c *restoredCommand) Run(p *program) error {
 }
 
 // mark goes through the spaces.
-func (c *restoredCommand) mark(p *program, _ engine.Store, e *engine.Engine) error {
+func (c *restoredCommand) mark(p *program, e *engine.Engine) error {
 	spaces, failed, err := eachSpace(p, e, "restored", c.Spaces, func(id protocol.SpaceID) error {
 		head, err := e.Restored(p.ctx, id)
 		if errors.Is(err, engine.ErrImporting) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/replifire/replifire/auth/members"
@@ -61,24 +60,4 @@ func unreachable(s server.FirestoreSettings, err error) error {
 	}
 	return fmt.Errorf("database %q of project %q cannot be read; look at --project, --database and the credentials,"+
 		" or set FIRESTORE_EMULATOR_HOST if an emulator is meant: %w", s.Database, s.ProjectID, err)
-}
-
-// errInterrupted stands for what a signal has made of a call.
-var errInterrupted = errors.New("interrupted")
-
-// interrupted says of a command that a signal has ended what is to be done about it,
-// and leaves other errors as they are.
-func (p *program) interrupted(err error, command, then string) error {
-	if err == nil || p.ctx.Err() == nil {
-		return err
-	}
-	return fmt.Errorf("%s was interrupted: %s", command, then)
-}
-
-// cause is why a call failed: a signal, whatever the store says then, or its own error.
-func (p *program) cause(err error) error {
-	if p.ctx.Err() != nil {
-		return errInterrupted
-	}
-	return err
 }

@@ -94,33 +94,17 @@ func (t target) rename(partial string) error {
 // writeThrough ends when ctx does, though a pipe may have no reader, or one that has
 // stopped reading.
 func (t target) writeThrough(ctx context.Context, do func(io.Writer) error) error {
-	f, err := t.open(ctx)
+	var f *os.File
+	err := await(ctx, func() (err error) { // of a pipe, the reader is waited for
+		f, err = os.OpenFile(t.path, os.O_WRONLY, 0)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = f.SetWriteDeadline(time.Now()) }) // most devices have none
 	defer stop()
 	return errors.Join(t.fill(f, do), f.Close())
-}
-
-// open waits for the reader of a pipe. Nothing can interrupt that: it ends with the
-// program.
-func (t target) open(ctx context.Context) (*os.File, error) {
-	type result struct {
-		file *os.File
-		err  error
-	}
-	opened := make(chan result, 1)
-	go func() {
-		f, err := os.OpenFile(t.path, os.O_WRONLY, 0)
-		opened <- result{f, err}
-	}()
-	select {
-	case r := <-opened:
-		return r.file, r.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // fill writes until the disk has it.

@@ -149,24 +149,16 @@ func (c *checker) count(e engine.Entry) {
 	}
 }
 
-// byKey walks the space by pages, each from the last key of the one before: a key
-// after it would be longer than any key may be.
+// byKey walks the space by pages.
 func (c *checker) byKey(ctx context.Context, snap engine.Snapshot) error {
 	seen := make(map[string]bool, len(c.entries))
-	r := engine.Range{Limit: pageEntries, MaxBytes: pageSize}
-	for {
-		page, err := snap.Range(ctx, r)
+	for page, err := range engine.Pages(ctx, snap, engine.Range{Limit: pageEntries, MaxBytes: pageSize}) {
 		if err != nil {
 			return err
 		}
-		size := 0
-		for _, e := range page {
-			size += e.Bytes()
-		}
-		if !c.page(page, seen) || !r.Full(len(page), size) {
+		if !c.page(page, seen) {
 			break
 		}
-		r.From = page[len(page)-1].Key
 	}
 	for key := range c.entries {
 		if !seen[key] {
@@ -183,9 +175,6 @@ func (c *checker) page(page []engine.Entry, seen map[string]bool) bool {
 		where := "entry " + quote(e.Key)
 		if i > 0 && e.Key <= page[i-1].Key {
 			c.report.add(EntryOrder, where, "after key %s", quote(page[i-1].Key))
-		}
-		if i == 0 && seen[e.Key] {
-			continue // the last of the page before
 		}
 		seen[e.Key] = true
 		c.agree(where, "key", e)
