@@ -82,6 +82,21 @@ type Policy interface {
 	Allow(ctx context.Context, p Principal, space protocol.SpaceID, a Action) error
 }
 
+// Rereader is a Policy that remembers what it has read.
+type Rereader interface {
+	Policy
+	// AllowAnew is Allow by a read that begins now.
+	AllowAnew(ctx context.Context, p Principal, space protocol.SpaceID, a Action) error
+}
+
+// AllowAnew asks a policy, which does not answer from memory.
+func AllowAnew(ctx context.Context, policy Policy, p Principal, space protocol.SpaceID, a Action) error {
+	if r, ok := policy.(Rereader); ok {
+		return r.AllowAnew(ctx, p, space, a)
+	}
+	return policy.Allow(ctx, p, space, a)
+}
+
 // None is the Authenticator that looks at nothing: everybody is the anonymous
 // Principal, whatever was sent.
 type None struct{}

@@ -82,7 +82,7 @@ func (w *writer) try(ctx context.Context, c engine.Commit) (engine.Head, error) 
 func (w *writer) successor() engine.Head {
 	next := w.head
 	next.Version++
-	next.Nonce, next.Revision = rand.Text(), ""
+	next.Nonce, next.Revision, next.Private = rand.Text(), "", ""
 	next.UpdatedAt = time.Now().UTC().Truncate(time.Microsecond)
 	if !next.UpdatedAt.After(w.head.UpdatedAt) {
 		next.UpdatedAt = after(w.head.UpdatedAt)

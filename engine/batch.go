@@ -151,6 +151,7 @@ func (b *batch) successor() Head {
 	next.Nonce = b.space.engine.chance.nonce()
 	next.UpdatedAt = b.now
 	next.Revision = ""
+	next.Private = "" // but for a readers' batch, everybody is to hear of it
 	if !b.base.head.Exists() {
 		next.Epoch, next.CreatedAt = b.space.engine.chance.epoch(), b.now
 	}

@@ -22,13 +22,23 @@ import (
 // is read for. In a bubble only.
 func pushTogether(t *testing.T, e *engine.Engine, s *spy, n int, m func(user string) protocol.Mutation) {
 	t.Helper()
+	pushTogetherAs(t, e, s, n, m, func(user string) engine.Caller {
+		return engine.Caller{Space: space, UserID: user}
+	})
+}
+
+// pushTogetherAs is pushTogether by users with callers of their own.
+func pushTogetherAs(
+	t *testing.T, e *engine.Engine, s *spy, n int,
+	m func(user string) protocol.Mutation, as func(user string) engine.Caller,
+) {
+	t.Helper()
 	release := s.hold()
 	var wg sync.WaitGroup
 	for i := range n {
 		user := fmt.Sprint("u", i)
 		wg.Go(func() {
-			caller := engine.Caller{Space: space, UserID: user}
-			if err := e.Push(t.Context(), caller, pushOf(groupID(user), m(user))); err != nil {
+			if err := e.Push(t.Context(), as(user), pushOf(groupID(user), m(user))); err != nil {
 				t.Errorf("push of %s: %v", user, err)
 			}
 		})

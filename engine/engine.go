@@ -137,6 +137,25 @@ type Caller struct {
 	// nothing of which is applied, and is what Push returns. It must not block, and is
 	// called by another goroutine than Push's. Nil: every space may be created.
 	NewSpace func() error
+	// NewClient is asked before a push makes a client known that was not, once for each,
+	// and like NewSpace otherwise. Its error ends the push there: what came before is
+	// applied. Nil: there is no bound.
+	NewClient func() error
+	// Reader is set for a caller who may read the space and not write to it.
+	Reader *Reader
+}
+
+// Reader is what Push asks about a caller whose mutations it acknowledges as rejected,
+// because they may read the space and not write to it. Neither function may be nil. Both are
+// called by another goroutine than Push's.
+type Reader struct {
+	// MayWrite reads the caller's right again, from where it is kept and never from memory,
+	// when the mutations are about to be rejected. With true they are run like
+	// everybody's; its error ends the push, and nothing of it is acknowledged.
+	MayWrite func(ctx context.Context) (bool, error)
+	// Take is asked once for each mutation before it is rejected. Its error ends the push
+	// there: what came before is acknowledged. It must not block.
+	Take func() error
 }
 
 // Engine applies pushes to a Store and answers pulls from it. Make it with New,
@@ -216,15 +235,18 @@ func (e *Engine) Watch(ctx context.Context, id protocol.SpaceID, notify func(Hea
 	})
 }
 
-// Version is the version of the space's head; 0: it does not exist. Fails as Head does.
-func (e *Engine) Version(ctx context.Context, id protocol.SpaceID) (int64, error) {
+// News is the version of the space's head, 0 if it does not exist, and which listeners are to
+// hear of it. Fails as Head does.
+func (e *Engine) News(ctx context.Context, id protocol.SpaceID) (int64, Concerns, error) {
 	h, err := e.Head(ctx, id)
-	return h.Version, err
+	return h.Version, h.Concerns(), err
 }
 
-// WatchVersion is Watch for who needs no more of a head than its version.
-func (e *Engine) WatchVersion(ctx context.Context, id protocol.SpaceID, notify func(int64)) error {
-	return e.Watch(ctx, id, func(h Head) { notify(h.Version) })
+// WatchNews is Watch for callers that need no more of a head than News says.
+func (e *Engine) WatchNews(
+	ctx context.Context, id protocol.SpaceID, notify func(version int64, concerns Concerns),
+) error {
+	return e.Watch(ctx, id, func(h Head) { notify(h.Version, h.Concerns()) })
 }
 
 // heard has pulls look for what the caller is about to be told of.

@@ -26,7 +26,7 @@ func (e *Engine) Push(ctx context.Context, c Caller, req *protocol.PushRequest) 
 		return nil
 	}
 	j := e.newJob(ctx, c)
-	j.group, j.mutations = req.ClientGroupID, req.Mutations
+	j.group, j.mutations, j.reader = req.ClientGroupID, req.Mutations, c.Reader
 	seen, bytes := map[protocol.ClientID]bool{}, 0
 	for i, m := range req.Mutations {
 		j.bytes += len(m.Args) + len(m.Name) + 200

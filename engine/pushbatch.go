@@ -42,6 +42,9 @@ type pushBatch struct {
 	at    int  // the steps before it are decided
 	alone bool // there is one step only, since together they read too much
 	again bool // an earlier try has failed: nothing is expected, all is read
+	// readers: the mutations are those of callers who may not write. They never share a
+	// batch with writers' mutations, which are not to wait for their rights.
+	readers bool
 
 	clients   map[protocol.ClientID]*Client // as this batch leaves them
 	dirty     map[protocol.ClientID]bool
@@ -75,9 +78,13 @@ func newPushBatch(s *space, jobs []*job, limit int) *pushBatch {
 		dirty:   map[protocol.ClientID]bool{},
 		groups:  map[protocol.ClientGroupID]ClientGroup{},
 	}
-	for names := 0; len(b.jobs) < min(len(jobs), limit); {
-		j := jobs[len(b.jobs)]
-		if names += j.names; names > maxNames && len(b.jobs) > 0 {
+	b.readers = jobs[0].reader != nil
+	names := 0
+	for _, j := range jobs {
+		if (j.reader != nil) != b.readers {
+			continue
+		}
+		if names += j.names; len(b.jobs) == limit || names > maxNames && len(b.jobs) > 0 {
 			break
 		}
 		b.jobs = append(b.jobs, &batchJob{job: j, end: j.decided})
@@ -121,6 +128,9 @@ func (b *pushBatch) decide(wanted []string, open *tries) error {
 		return errStale
 	}
 	b.admit()
+	if b.readers {
+		b.judge()
+	}
 	if err := b.run(); err != nil {
 		return err
 	}
@@ -132,7 +142,7 @@ func (b *pushBatch) decide(wanted []string, open *tries) error {
 func (b *pushBatch) prepare(wanted []string, open *tries) error {
 	docs := b.unknown()
 	loaded, before := b.space.known.loaded, b.space.known.head.Revision
-	if loaded && len(docs.Groups)+len(docs.Clients) == 0 {
+	if loaded && len(docs.Groups)+len(docs.Clients) == 0 && !b.readers {
 		b.open()
 		return nil
 	}
@@ -243,6 +253,9 @@ func (b *pushBatch) commitAll() error {
 		return nil
 	}
 	next := b.successor()
+	if b.readers {
+		next.Private = b.audiences()
+	}
 	return b.commitLookingAhead(Commit{
 		Prev:    b.base.head,
 		Next:    next,

@@ -48,6 +48,12 @@ type job struct {
 	asked     error // the last time it did
 	// Of a push that may create its space: it has asked for that.
 	maker bool
+	// newcomers are the clients that were asked for already (Caller.NewClient).
+	newcomers map[protocol.ClientID]bool
+	// reader is the caller's, until the right to write is found; taken is how many of the
+	// mutations, the last of them included, have been counted by its Take.
+	reader *Reader
+	taken  int
 
 	// Of an operator's change, which has a commit to itself.
 	operation *operation
@@ -84,6 +90,21 @@ func (j *job) admitSpace() error {
 	err := j.caller.NewSpace()
 	j.maker = err == nil
 	return err
+}
+
+// admitClient reports why a push may not make a client known.
+func (j *job) admitClient(id protocol.ClientID) error {
+	if j.caller.NewClient == nil || j.newcomers[id] {
+		return nil
+	}
+	if err := j.caller.NewClient(); err != nil {
+		return err
+	}
+	if j.newcomers == nil {
+		j.newcomers = map[protocol.ClientID]bool{}
+	}
+	j.newcomers[id] = true
+	return nil
 }
 
 // over reports why a job must not be tried any more, nil while it may.

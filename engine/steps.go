@@ -82,6 +82,9 @@ func (b *pushBatch) step(ctx context.Context, st step, rounds int) stepOutcome {
 		st.job.stop = b.gap(st, known)
 		return stepDecided
 	}
+	if st.job.stop = b.admitStep(st, known); st.job.stop != nil {
+		return stepDecided
+	}
 	top := &layer{below: b.done}
 	tx := b.transaction(st, top)
 	err := b.mutate(ctx, tx, st)
@@ -108,6 +111,16 @@ func (b *pushBatch) step(ctx context.Context, st step, rounds int) stepOutcome {
 	b.space.engine.expectations.learn(st.m.Name, tx)
 	b.acknowledge(st, err)
 	return stepDecided
+}
+
+// admitStep reports why a mutation's push goes no further.
+func (b *pushBatch) admitStep(st step, known bool) error {
+	if !known {
+		if err := st.job.admitClient(st.m.ClientID); err != nil {
+			return err
+		}
+	}
+	return st.job.takeRejection(st.pos)
 }
 
 // interrupted says how a step goes on that has to read. Most of what a batch has read others
@@ -143,6 +156,9 @@ func (b *pushBatch) transaction(st step, top *layer) *transaction {
 
 // mutate runs the mutator, unless the mutation can be judged without.
 func (b *pushBatch) mutate(ctx context.Context, tx *transaction, st step) error {
+	if st.job.reader != nil {
+		return errReadOnly
+	}
 	if st.m.Invalid != "" {
 		return fmt.Errorf("%w: %s", mutate.ErrBadArguments, st.m.Invalid)
 	}

@@ -70,6 +70,12 @@ type Head struct {
 	// everybody else; empty for the zero Head. Commit holds Commit.Prev to it.
 	Revision string
 
+	// Private says whom the last commits concern, separated by commas, the last one's last:
+	// for each the names, joined, of the users (AudienceOf) whose rejections are all that it
+	// records. A commit that everybody is to hear of empties it. Of commits before those that
+	// it names, everybody is to hear.
+	Private string
+
 	// Importing names the backup that is being put into the space, "" if none is:
 	// what is stored is a part of that, which nobody may see (ErrImporting).
 	Importing string

@@ -3,6 +3,7 @@ package firestore
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ const (
 
 	fieldImporting = "importing"
 	fieldImported  = "imported"
+	fieldPrivate   = "private"
 
 	fieldDeletedAt      = "deletedAt" // of a space, a tombstone
 	fieldDeletedVersion = "deletedVersion"
@@ -109,6 +111,9 @@ func headFields(space protocol.SpaceID, h engine.Head) map[string]any {
 	if !h.RestoredAt.IsZero() {
 		fields[fieldRestoredAt] = h.RestoredAt
 	}
+	if h.Private != "" {
+		fields[fieldPrivate] = versioned(h.Version, h.Private)
+	}
 	if h.Importing != "" {
 		fields[fieldImporting], fields[fieldImported] = h.Importing, h.Imported
 	}
@@ -116,6 +121,21 @@ func headFields(space protocol.SpaceID, h engine.Head) map[string]any {
 		fields[fieldDeletedAt], fields[fieldDeletedVersion] = h.DeletedAt, h.DeletedVersion
 	}
 	return fields
+}
+
+// versioned is a text that is good for one version of the head: an older release of this
+// program leaves the fields that it does not know as they are when it writes the head.
+func versioned(version int64, text string) string {
+	return strconv.FormatInt(version, 10) + ":" + text
+}
+
+// ofVersion is the text of a field that versioned made, "" if it is not of that version.
+func ofVersion(version int64, stored string) string {
+	text, ok := strings.CutPrefix(stored, versioned(version, ""))
+	if !ok {
+		return ""
+	}
+	return text
 }
 
 // decodeHead is the zero Head for a document that does not exist.
@@ -139,6 +159,7 @@ func decodeHead(doc *firestore.DocumentSnapshot, space protocol.SpaceID) (engine
 	h.DeletedVersion = optional[int64](f, fieldDeletedVersion)
 	h.Importing = optional[string](f, fieldImporting)
 	h.Imported = optional[int64](f, fieldImported)
+	h.Private = ofVersion(h.Version, optional[string](f, fieldPrivate))
 	if h.Version < 1 {
 		f.fail(fmt.Errorf("version %d of a space that exists", h.Version))
 	}

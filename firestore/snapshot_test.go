@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	gcfirestore "cloud.google.com/go/firestore"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
@@ -297,6 +298,28 @@ func TestSnapshotGivesUp(t *testing.T) {
 
 // TestQueriesResume breaks queries off in the middle. What they yield is as if
 // nothing had happened, although there are commits in between.
+// TestPrivateOfAnotherVersion: an older release leaves the field as it is when it commits, and
+// its commit concerns everybody.
+func TestPrivateOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	first := f.fill(t, 1)
+	c := after(first)
+	c.Next.Private = "AAAAAAAA"
+	if f.mustCommit(t, c); f.mustHead(t).Private != "AAAAAAAA" {
+		t.Fatalf("head %+v, want it private", f.mustHead(t))
+	}
+	_, err := f.raw(t).Doc("spaces/"+string(space)).Update(t.Context(), []gcfirestore.Update{
+		{Path: "version", Value: c.Next.Version + 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if head := f.mustHead(t); head.Version != c.Next.Version+1 || head.Private != "" {
+		t.Errorf("head %+v, want the next version, for everybody", head)
+	}
+}
+
 func TestQueriesResume(t *testing.T) {
 	t.Parallel()
 	f := open(t)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/replifire/replifire/limit"
+	"github.com/replifire/replifire/protocol"
 )
 
 // DefaultMaxBodyBytes holds the backlog of a long time offline: 3,000 mutations were
@@ -52,6 +53,15 @@ type Limits struct {
 	// UserSpaces bounds the spaces that each user who is signed in creates by pushing to
 	// them, AddressSpaces those of each address, beyond it 429.
 	UserSpaces, AddressSpaces limit.Rate
+	// UserRejections bounds the mutations that are acknowledged as rejected because a user who
+	// is signed in, or an address of users who are not, may only read, and SpaceRejections those
+	// of a space: each is a commit that the space's writers wait for. Beyond it 429; what came
+	// before in the push is acknowledged.
+	UserRejections, SpaceRejections limit.Rate
+	// NewClients bounds the clients that a client group, and a user who is signed in, makes
+	// known: each is a document for ever. Beyond it 429; what came before in the push is
+	// applied.
+	NewClients limit.Rate
 	// Proxies is how many proxies in front of the service add the address they see to
 	// X-Forwarded-For. Nothing else in that header is believed.
 	Proxies int
@@ -62,6 +72,7 @@ func (l *Limits) negative() bool {
 		l.MaxUserStreams < 0 || l.BodyTimeout < 0 ||
 		l.UserRate.PerSecond < 0 || l.AddressRate.PerSecond < 0 ||
 		l.UserBytes.PerSecond < 0 || l.AddressBytes.PerSecond < 0 || l.MaxUserBodies < 0 || l.MaxAddressBodies < 0 ||
+		l.UserRejections.PerSecond < 0 || l.SpaceRejections.PerSecond < 0 || l.NewClients.PerSecond < 0 ||
 		l.UserSpaces.PerSecond < 0 || l.AddressSpaces.PerSecond < 0 || l.Proxies < 0
 }
 
@@ -69,18 +80,25 @@ func (l *Limits) negative() bool {
 type limits struct {
 	users, addresses          *limit.Buckets
 	userSpaces, addressSpaces *limit.Buckets
+	userRejections            *limit.Buckets
+	spaceRejections           *limit.Buckets
+	userClients, groupClients *limit.Buckets
 	streams                   *limit.Slots
 	bodies                    bodies
 }
 
 func newLimits(l Limits) limits {
 	return limits{
-		users:         limit.NewBuckets(l.UserRate, maxBuckets),
-		addresses:     limit.NewBuckets(l.AddressRate, maxBuckets),
-		userSpaces:    limit.NewBuckets(l.UserSpaces, maxBuckets),
-		addressSpaces: limit.NewBuckets(l.AddressSpaces, maxBuckets),
-		streams:       limit.NewSlots(l.MaxUserStreams),
-		bodies:        newBodies(l),
+		users:           limit.NewBuckets(l.UserRate, maxBuckets),
+		addresses:       limit.NewBuckets(l.AddressRate, maxBuckets),
+		userSpaces:      limit.NewBuckets(l.UserSpaces, maxBuckets),
+		addressSpaces:   limit.NewBuckets(l.AddressSpaces, maxBuckets),
+		userRejections:  limit.NewBuckets(l.UserRejections, maxBuckets),
+		spaceRejections: limit.NewBuckets(l.SpaceRejections, maxBuckets),
+		userClients:     limit.NewBuckets(l.NewClients, maxBuckets),
+		groupClients:    limit.NewBuckets(l.NewClients, maxBuckets),
+		streams:         limit.NewSlots(l.MaxUserStreams),
+		bodies:          newBodies(l),
 	}
 }
 
@@ -146,6 +164,51 @@ func takeSpace(b *limit.Buckets, key, whose string) error {
 	rate := b.Rate()
 	return throttled(seconds, "One %s may create %s spaces an hour, and %d at once.",
 		whose, number(math.Round(rate.PerSecond*3600*1000)/1000), rate.Burst)
+}
+
+// takeRejection counts a mutation of a reader. The engine calls it.
+func (x *exchange) takeRejection() error {
+	l := &x.h.limits
+	key, whose := x.principal.UserID, "user"
+	if key == "" && l.userRejections != nil {
+		key, whose = x.address(), "address"
+	}
+	if err := takeRejection(l.userRejections, key, whose); err != nil {
+		return err
+	}
+	return takeRejection(l.spaceRejections, string(x.caller.Space), "space")
+}
+
+func takeRejection(b *limit.Buckets, key, whose string) error {
+	seconds := b.Take(key)
+	if seconds == 0 {
+		return nil
+	}
+	return throttled(seconds, "Of one %s, %s mutations a minute by users who may only read are rejected.",
+		whose, number(math.Round(b.Rate().PerSecond*60)))
+}
+
+// newClients counts the clients that a push of the group makes known. The engine calls it.
+func (x *exchange) newClients(group protocol.ClientGroupID) func() error {
+	return func() error {
+		l := &x.h.limits
+		if user := x.principal.UserID; user != "" {
+			if err := takeClient(l.userClients, user, "user"); err != nil {
+				return err
+			}
+		}
+		return takeClient(l.groupClients, string(group), "client group")
+	}
+}
+
+func takeClient(b *limit.Buckets, key, whose string) error {
+	seconds := b.Take(key)
+	if seconds == 0 {
+		return nil
+	}
+	rate := b.Rate()
+	return throttled(seconds, "One %s may begin %s new clients an hour, and %d at once.",
+		whose, number(math.Round(rate.PerSecond*3600)), rate.Burst)
 }
 
 // takeStream takes one of the user's poke streams; the caller gives it back.

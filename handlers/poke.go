@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/poke"
 )
 
@@ -39,7 +40,7 @@ func (x *exchange) poke() error {
 		return err
 	}
 	defer release()
-	sub, err := x.h.config.Hub.Subscribe(x.caller.Space)
+	sub, err := x.h.config.Hub.Subscribe(x.caller.Space, engine.AudienceOf(x.caller.Space, x.principal.UserID))
 	if err != nil {
 		return err
 	}

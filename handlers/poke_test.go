@@ -146,12 +146,12 @@ func TestPokeOfAnotherInstance(t *testing.T) {
 func TestPokeLimit(t *testing.T) {
 	t.Parallel()
 	hub := poke.NewHub(poke.Options{
-		Watch: func(ctx context.Context, _ protocol.SpaceID, notify func(int64)) error {
-			notify(1)
+		Watch: func(ctx context.Context, _ protocol.SpaceID, notify func(int64, poke.Concerns)) error {
+			notify(1, nil)
 			<-ctx.Done()
 			return ctx.Err()
 		},
-		Head:           func(context.Context, protocol.SpaceID) (int64, error) { return 1, nil },
+		Head:           func(context.Context, protocol.SpaceID) (int64, poke.Concerns, error) { return 1, nil, nil },
 		Logger:         quiet,
 		MaxSubscribers: 1,
 	})
@@ -165,7 +165,7 @@ func TestPokeLimit(t *testing.T) {
 	}
 	_ = first.Body.Close()
 	srv.Close() // waits for the handler
-	if _, err := hub.Subscribe("default"); err != nil {
+	if _, err := hub.Subscribe("default", ""); err != nil {
 		t.Errorf("Subscribe after the client has left: %v", err)
 	}
 }

@@ -1,28 +1,71 @@
 package handlers
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/replifire/replifire/auth"
+	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/protocol"
 )
 
 // push applies a client's mutations.
 func (x *exchange) push() error {
-	body, err := x.admitted(auth.Write)
+	if err := x.checkContent(); err != nil {
+		return err
+	}
+	if err := x.identify(); err != nil {
+		return err
+	}
+	if err := x.allowPush(); err != nil {
+		return err
+	}
+	body, err := x.readBody()
 	if err != nil {
 		return err
 	}
 	req, err := x.decodePush(body)
 	if err == nil {
-		x.caller.NewSpace = x.takeSpace
+		x.caller.NewSpace, x.caller.NewClient = x.takeSpace, x.newClients(req.ClientGroupID)
 		err = x.h.config.Engine.Push(x.r.Context(), x.caller, req)
 	}
 	if err != nil {
 		return x.answerable(err)
 	}
 	return x.json([]byte("{}"))
+}
+
+// allowPush lets those push who may write, and those who may read: the engine acknowledges
+// their mutations as rejected, since a client that is refused sends them for ever and shows
+// them as saved.
+func (x *exchange) allowPush() error {
+	x.caller.Reader = nil
+	err := x.allowed(auth.Write)
+	if !errors.Is(err, auth.ErrForbidden) {
+		return err
+	}
+	if err := x.allowed(auth.Read); err != nil {
+		return err
+	}
+	x.caller.Reader = &engine.Reader{MayWrite: x.mayWrite, Take: x.takeRejection}
+	return nil
+}
+
+// mayWrite asks the policy, which does not answer from memory, whether a reader of a moment
+// ago may write, and fails with auth.ErrForbidden if they may not even read any more.
+func (x *exchange) mayWrite(ctx context.Context) (bool, error) {
+	policy, space := x.h.config.Policy, x.caller.Space
+	err := auth.AllowAnew(ctx, policy, x.principal, space, auth.Write)
+	forbidden := errors.Is(err, auth.ErrForbidden)
+	if forbidden {
+		err = policy.Allow(ctx, x.principal, space, auth.Read)
+	}
+	if err != nil && !errors.Is(err, auth.ErrForbidden) {
+		err = fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
+	}
+	return !forbidden, err
 }
 
 // decodePush decodes a push that is not too long, when it is its turn.

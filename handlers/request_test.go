@@ -197,7 +197,7 @@ func TestOrder(t *testing.T) {
 		"token before body":           {"POST", pushPath, "", "application/json", "{", 401},
 		"wrong token":                 {"POST", pushPath, "Bearer x", "application/json", onePush, 401},
 		"space before policy":         {"POST", pushPath + "?space=", "token jim", "application/json", "{", 400},
-		"policy before body":          {"POST", pushPath, "token jim", "application/json", "{", 403},
+		"policy before body":          {"POST", pushPath, "token jan", "application/json", "{", 403},
 		"policy, other space":         {"POST", pushPath + "?space=b", "token joe", "application/json", onePush, 403},
 		"body":                        {"POST", pushPath, "token joe", "application/json", "{", 400},
 		"all is well":                 {"POST", pushPath, "token joe", "application/json", onePush, 200},

@@ -52,7 +52,7 @@ func newServiceOn(
 	s := &service{store: store}
 	s.engine = engine.New(s.store, chat.Mutators(), engine.Options{
 		Logger:   quiet,
-		OnCommit: func(id protocol.SpaceID, h engine.Head) { s.hub.Notify(id, h.Version) },
+		OnCommit: func(id protocol.SpaceID, h engine.Head) { s.hub.Notify(id, h.Version, h.Concerns()) },
 	})
 	s.hub = newHub(t, s.engine)
 	c := handlers.Config{
@@ -84,7 +84,7 @@ func (s *service) check(t testing.TB, space protocol.SpaceID) {
 func newHub(t testing.TB, e *engine.Engine) *poke.Hub {
 	t.Helper()
 	h := poke.NewHub(poke.Options{
-		Watch: e.WatchVersion, Head: e.Version, Logger: quiet,
+		Watch: e.WatchNews, Head: e.News, Logger: quiet,
 	})
 	t.Cleanup(h.Close)
 	return h
@@ -124,12 +124,12 @@ func (f *fakeEngine) Reset(ctx context.Context, s protocol.SpaceID) (engine.Head
 func newFake(t testing.TB, e *fakeEngine, change func(*handlers.Config)) *handlers.Handler {
 	t.Helper()
 	hub := poke.NewHub(poke.Options{
-		Watch: func(ctx context.Context, _ protocol.SpaceID, notify func(int64)) error {
-			notify(1)
+		Watch: func(ctx context.Context, _ protocol.SpaceID, notify func(int64, poke.Concerns)) error {
+			notify(1, nil)
 			<-ctx.Done()
 			return ctx.Err()
 		},
-		Head:   func(context.Context, protocol.SpaceID) (int64, error) { return 1, nil },
+		Head:   func(context.Context, protocol.SpaceID) (int64, poke.Concerns, error) { return 1, nil, nil },
 		Logger: quiet,
 	})
 	t.Cleanup(hub.Close)

@@ -31,12 +31,12 @@ type fake struct {
 type watch struct {
 	space  protocol.SpaceID
 	began  time.Time
-	notify func(int64)
+	notify func(int64, poke.Concerns)
 	broken chan error
 	ended  bool
 }
 
-func (f *fake) Watch(ctx context.Context, space protocol.SpaceID, notify func(int64)) error {
+func (f *fake) Watch(ctx context.Context, space protocol.SpaceID, notify func(int64, poke.Concerns)) error {
 	w := &watch{space: space, began: time.Now(), notify: notify, broken: make(chan error, 1)}
 	f.mu.Lock()
 	f.watches = append(f.watches, w)
@@ -51,7 +51,7 @@ func (f *fake) Watch(ctx context.Context, space protocol.SpaceID, notify func(in
 		return refuse
 	}
 	if !deaf {
-		notify(version)
+		notify(version, nil)
 	}
 	select {
 	case err := <-w.broken:
@@ -61,7 +61,7 @@ func (f *fake) Watch(ctx context.Context, space protocol.SpaceID, notify func(in
 	}
 }
 
-func (f *fake) Head(ctx context.Context, space protocol.SpaceID) (int64, error) {
+func (f *fake) Head(ctx context.Context, space protocol.SpaceID) (int64, poke.Concerns, error) {
 	f.mu.Lock()
 	f.heads++
 	version, err, reading := f.versions[space], f.headErr, f.reading
@@ -69,7 +69,7 @@ func (f *fake) Head(ctx context.Context, space protocol.SpaceID) (int64, error) 
 	if reading != nil {
 		reading()
 	}
-	return version, cmp.Or(err, ctx.Err())
+	return version, nil, cmp.Or(err, ctx.Err())
 }
 
 // set moves a space to a version, as another process does.
@@ -84,7 +84,7 @@ func (f *fake) set(space protocol.SpaceID, version int64) {
 	}
 	f.mu.Unlock()
 	for _, w := range live {
-		w.notify(version)
+		w.notify(version, nil)
 	}
 }
 
@@ -132,7 +132,12 @@ func newHub(t testing.TB, o poke.Options) (*poke.Hub, *fake) {
 
 func subscribe(t testing.TB, h *poke.Hub, space protocol.SpaceID) *poke.Subscription {
 	t.Helper()
-	sub, err := h.Subscribe(space)
+	return subscribeAs(t, h, space, "")
+}
+
+func subscribeAs(t testing.TB, h *poke.Hub, space protocol.SpaceID, audience string) *poke.Subscription {
+	t.Helper()
+	sub, err := h.Subscribe(space, audience)
 	if err != nil {
 		t.Fatalf("Subscribe(%q): %v", space, err)
 	}

@@ -45,24 +45,24 @@ func NewHub(o Options) *Hub {
 
 // Notify tells the hub of a commit of this process. It costs the same whatever
 // the number of subscribers, and waits for none of them.
-func (h *Hub) Notify(id protocol.SpaceID, version int64) {
+func (h *Hub) Notify(id protocol.SpaceID, version int64, concerns Concerns) {
 	h.mu.Lock()
 	s := h.spaces[id]
 	h.mu.Unlock()
 	if s != nil {
-		s.committed(version)
+		s.committed(version, concerns)
 	}
 }
 
 // Subscribe adds a listener to a space. It is told the version of the space as
-// soon as it is known, and then of every change. The caller closes the
-// Subscription. Fails with ErrTooManyStreams or ErrClosed.
-func (h *Hub) Subscribe(id protocol.SpaceID) (*Subscription, error) {
+// soon as it is known, and then of every change that concerns its audience. The caller
+// closes the Subscription. Fails with ErrTooManyStreams or ErrClosed.
+func (h *Hub) Subscribe(id protocol.SpaceID, audience string) (*Subscription, error) {
 	s, err := h.enter(id)
 	if err != nil {
 		return nil, err
 	}
-	sub := &Subscription{space: s, mailbox: make(chan int64, 1)}
+	sub := &Subscription{space: s, audience: audience, mailbox: make(chan int64, 1)}
 	s.add(sub)
 	return sub, nil
 }

@@ -74,7 +74,7 @@ func TestVersions(t *testing.T) {
 				want(t, sub, 5)
 				for i, s := range steps {
 					if s.own != 0 {
-						h.Notify("s", s.own)
+						h.Notify("s", s.own, nil)
 					} else {
 						f.set("s", s.seen)
 					}
@@ -99,7 +99,7 @@ func TestCoalescing(t *testing.T) {
 		want(t, slow, 0)
 		want(t, other, 0)
 		for v := range int64(1000) {
-			h.Notify("s", v+1)
+			h.Notify("s", v+1, nil)
 			if v%10 == 0 {
 				synctest.Wait() // the dispatcher fills the mailbox in between
 			}
@@ -111,10 +111,82 @@ func TestCoalescing(t *testing.T) {
 	})
 }
 
+// only concerns an audience, whatever it has heard of.
+func only(name string) poke.Concerns {
+	return func(audience string, _ int64) bool { return audience == name }
+}
+
+// TestAudiences: a version that concerns some listeners wakes no others, and those are told of
+// it together with what follows.
+func TestAudiences(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, f := newHub(t, poke.Options{})
+		f.set("s", 5)
+		ann, bob := subscribeAs(t, h, "s", "ann"), subscribeAs(t, h, "s", "bob")
+		want(t, ann, 5)
+		want(t, bob, 5)
+
+		h.Notify("s", 6, only("ann"))
+		want(t, ann, 6)
+		quiet(t, bob)
+
+		var heard int64
+		h.Notify("s", 7, func(audience string, since int64) bool {
+			heard = since
+			return audience == "bob"
+		})
+		want(t, bob, 7)
+		quiet(t, ann)
+		if heard != 6 {
+			t.Errorf("asked about listeners who have heard of %d, want 6", heard)
+		}
+
+		h.Notify("s", 8, nil)
+		want(t, ann, 8)
+		want(t, bob, 8)
+
+		late := subscribeAs(t, h, "s", "late")
+		want(t, late, 8)
+		f.set("s", 9) // of another process, whose store names no audience
+		want(t, ann, 9)
+		want(t, bob, 9)
+		want(t, late, 9)
+	})
+}
+
+// TestAudiencesTogether: of versions that the dispatcher tells together, each reaches those
+// whom it concerns.
+func TestAudiencesTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, f := newHub(t, poke.Options{})
+		f.set("s", 1)
+		ann, bob, eve := subscribeAs(t, h, "s", "ann"), subscribeAs(t, h, "s", "bob"), subscribeAs(t, h, "s", "eve")
+		for _, sub := range []*poke.Subscription{ann, bob, eve} {
+			want(t, sub, 1)
+		}
+		h.Notify("s", 2, only("ann"))
+		h.Notify("s", 3, only("bob"))
+		synctest.Wait()
+		for _, sub := range []*poke.Subscription{ann, bob} {
+			if v := <-sub.C(); v != 2 && v != 3 {
+				t.Errorf("told %d", v)
+			}
+		}
+		quiet(t, eve)
+		for v := range int64(1000) { // more than are told apart
+			h.Notify("s", v+4, only("ann"))
+		}
+		synctest.Wait()
+		want(t, ann, 1003)
+	})
+}
+
 func TestNotifyWithoutSubscribers(t *testing.T) {
 	t.Parallel()
 	h, f := newHub(t, poke.Options{})
-	h.Notify("s", 1)
+	h.Notify("s", 1, nil)
 	if n := len(f.begun()); n != 0 {
 		t.Errorf("%d watches begun for a space nobody listens to", n)
 	}
@@ -254,7 +326,7 @@ func TestPollBesideOwnCommits(t *testing.T) {
 			f.set("s", version) // another's
 			time.Sleep(10 * time.Second)
 			f.set("s", version+1)
-			h.Notify("s", version+1)
+			h.Notify("s", version+1, nil)
 			want(t, sub, version+1)
 			time.Sleep(20 * time.Second)
 		}
@@ -269,7 +341,7 @@ func TestPollIsLate(t *testing.T) {
 		f.change(func() {
 			f.reading = func() {
 				f.change(func() { f.reading = nil })
-				h.Notify("s", 4)
+				h.Notify("s", 4, nil)
 			}
 		})
 		time.Sleep(2 * time.Minute)
@@ -346,17 +418,17 @@ func TestLimits(t *testing.T) {
 	h, _ := newHub(t, poke.Options{MaxSubscribers: 3, MaxPerSpace: 2})
 	a := subscribe(t, h, "a")
 	subscribe(t, h, "a")
-	if _, err := h.Subscribe("a"); !tooMany(err, "2 listeners") {
+	if _, err := h.Subscribe("a", ""); !tooMany(err, "2 listeners") {
 		t.Errorf("third subscriber of a space: %v, want ErrTooManyStreams", err)
 	}
 	subscribe(t, h, "b")
-	if _, err := h.Subscribe("c"); !tooMany(err, "3 listeners") {
+	if _, err := h.Subscribe("c", ""); !tooMany(err, "3 listeners") {
 		t.Errorf("fourth subscriber: %v, want ErrTooManyStreams", err)
 	}
 	a.Close()
 	a.Close()
 	subscribe(t, h, "c")
-	if _, err := h.Subscribe("d"); !errors.Is(err, poke.ErrTooManyStreams) {
+	if _, err := h.Subscribe("d", ""); !errors.Is(err, poke.ErrTooManyStreams) {
 		t.Errorf("subscriber after one was closed twice: %v, want ErrTooManyStreams", err)
 	}
 }
@@ -379,10 +451,10 @@ func TestClose(t *testing.T) {
 		}
 		sub.Close()
 	}
-	if _, err := h.Subscribe("a"); !errors.Is(err, poke.ErrClosed) {
+	if _, err := h.Subscribe("a", ""); !errors.Is(err, poke.ErrClosed) {
 		t.Errorf("Subscribe after Close: %v, want ErrClosed", err)
 	}
-	h.Notify("a", 1)
+	h.Notify("a", 1, nil)
 }
 
 func TestNextContext(t *testing.T) {
@@ -409,7 +481,7 @@ func TestTogether(t *testing.T) {
 		wg.Go(func() {
 			for v := range int64(last) {
 				f.change(func() { f.versions[s] = v + 1 })
-				h.Notify(s, v+1)
+				h.Notify(s, v+1, nil)
 			}
 		})
 		wg.Go(func() {
@@ -425,7 +497,7 @@ func TestTogether(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for range 200 {
-					sub, err := h.Subscribe(s)
+					sub, err := h.Subscribe(s, "")
 					if err != nil {
 						t.Errorf("Subscribe: %v", err)
 						return
@@ -438,7 +510,7 @@ func TestTogether(t *testing.T) {
 			})
 		}
 		wg.Go(func() {
-			sub, err := h.Subscribe(s)
+			sub, err := h.Subscribe(s, "")
 			if err != nil {
 				t.Errorf("Subscribe: %v", err)
 				return
@@ -474,7 +546,7 @@ func BenchmarkNotify(b *testing.B) {
 			b.ResetTimer()
 			for v := range int64(b.N) {
 				received.Add(subscribers)
-				h.Notify("s", v+1)
+				h.Notify("s", v+1, nil)
 				received.Wait() // until everybody has read it
 			}
 			b.StopTimer()

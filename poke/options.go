@@ -50,14 +50,19 @@ func (t tooManyError) Is(target error) bool { return target == ErrTooManyStreams
 // Limit is for the listener.
 func (t tooManyError) Limit() string { return t.limit }
 
+// Concerns reports whether the listeners of an audience are to hear of a version, when the
+// last one that was heard of is the given one. Nil: all are.
+type Concerns = func(audience string, heard int64) bool
+
 // Options of a Hub. Watch and Head MUST be set; every other zero field is its
 // default.
 type Options struct {
-	// Watch calls notify with the version of the space soon after it is called and
-	// after each change, from one goroutine, until ctx ends or the watch breaks.
-	Watch func(ctx context.Context, space protocol.SpaceID, notify func(version int64)) error
-	// Head reads the version of the space.
-	Head func(ctx context.Context, space protocol.SpaceID) (int64, error)
+	// Watch calls notify with the version of the space, and with whom that concerns, soon
+	// after it is called and after each change, from one goroutine, until ctx ends or the
+	// watch breaks.
+	Watch func(ctx context.Context, space protocol.SpaceID, notify func(version int64, concerns Concerns)) error
+	// Head reads the version of the space, and whom it concerns.
+	Head func(ctx context.Context, space protocol.SpaceID) (int64, Concerns, error)
 
 	// PollInterval is how long, about, a watch may be silent before Head is asked.
 	PollInterval time.Duration

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,10 @@ type space struct {
 	// version is what subscribers are to know; of no meaning until known is set.
 	version int64
 	known   bool
+	// unheard says whom the versions concern that the dispatcher is still to tell; everyone
+	// is set where that are all listeners.
+	unheard  []func(audience string) bool
+	everyone bool
 	// watched and own are what was heard from the watch and from commits of this process.
 	watched, own source
 	// checked is how much had been heard from the watch at the last check.
@@ -98,32 +103,40 @@ func (s *space) sleep(d time.Duration) {
 }
 
 // seen takes a version from the watch.
-func (s *space) seen(version int64) { s.learn(version, &s.watched) }
+func (s *space) seen(version int64, concerns Concerns) { s.learn(version, concerns, &s.watched) }
 
 // committed takes a version from a commit of this process.
-func (s *space) committed(version int64) { s.learn(version, &s.own) }
+func (s *space) committed(version int64, concerns Concerns) { s.learn(version, concerns, &s.own) }
 
 // learn takes a version from a source. A version
 // lower than the known one has two causes. Mostly it is old news: the watch is a
 // little behind the commits of this process, or the other way round; telling it
 // would make every client pull once more. But a source that goes down itself says
 // that the store was wiped or restored, which clients must hear of.
-func (s *space) learn(version int64, from *source) {
+func (s *space) learn(version int64, concerns Concerns, from *source) {
 	s.mu.Lock()
 	wentDown := version < from.version
 	from.version = version
 	from.heard++
 	news := !s.known || version > s.version || (wentDown && version != s.version)
-	enqueue := news && s.adopt(version)
+	enqueue := news && s.adopt(version, concerns)
 	s.mu.Unlock()
 	if enqueue {
 		s.hub.enqueue(s)
 	}
 }
 
-// adopt has subscribers be told a version, and reports whether the dispatcher is still to
-// hear of that. Called under mu.
-func (s *space) adopt(version int64) (enqueue bool) {
+// maxUnheard bounds the versions that are told together and do not concern everyone.
+const maxUnheard = 64
+
+// adopt has the subscribers whom a version concerns be told it, and reports whether the
+// dispatcher is still to hear of that. Called under mu.
+func (s *space) adopt(version int64, concerns Concerns) (enqueue bool) {
+	if heard := s.version; concerns != nil && s.known && len(s.unheard) < maxUnheard {
+		s.unheard = append(s.unheard, func(audience string) bool { return concerns(audience, heard) })
+	} else {
+		s.everyone = true
+	}
 	s.version, s.known = version, true
 	enqueue = !s.queued
 	s.queued = true
@@ -144,26 +157,26 @@ func (s *space) check() {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.hub.opts.PollTimeout)
 	defer cancel()
-	version, err := s.hub.opts.Head(ctx, s.id)
+	version, concerns, err := s.hub.opts.Head(ctx, s.id)
 	if err != nil {
 		if s.ctx.Err() == nil {
 			s.hub.opts.Logger.WarnContext(s.ctx, "read of a watched space's version", "space", s.id, "error", err)
 		}
 		return
 	}
-	s.polledVersion(version, watched, own)
+	s.polledVersion(version, concerns, watched, own)
 }
 
 // polledVersion takes a version that was read when so many had been heard from the watch
 // and from this process. It is old news if anything was heard while it was being read.
-func (s *space) polledVersion(version int64, watched, own uint64) {
+func (s *space) polledVersion(version int64, concerns Concerns, watched, own uint64) {
 	s.mu.Lock()
 	if s.watched.heard != watched {
 		s.mu.Unlock()
 		return
 	}
 	news := s.own.heard == own && (!s.known || version != s.version)
-	enqueue := news && s.adopt(version)
+	enqueue := news && s.adopt(version, concerns)
 	deaf, restart := version != s.watched.version, s.restart
 	s.mu.Unlock()
 	if enqueue {
@@ -179,11 +192,15 @@ func (s *space) tell() {
 	s.subsMu.Lock()
 	defer s.subsMu.Unlock()
 	s.mu.Lock()
-	version := s.version
-	s.queued = false
+	version, unheard, everyone := s.version, s.unheard, s.everyone
+	s.queued, s.unheard, s.everyone = false, nil, false
 	s.mu.Unlock()
 	for _, sub := range s.subs {
-		sub.deliver(version)
+		if everyone || slices.ContainsFunc(unheard, func(concerns func(string) bool) bool {
+			return concerns(sub.audience)
+		}) {
+			sub.deliver(version)
+		}
 	}
 }
 

@@ -5,7 +5,8 @@ import "context"
 // Subscription is one listener to one space. C and Next are for one goroutine;
 // Close may be called from any, also together with everything else.
 type Subscription struct {
-	space *space
+	space    *space
+	audience string
 	// mailbox has room for one version. Only the holder of space.subsMu sends, so
 	// that after it was emptied there is room.
 	mailbox chan int64

@@ -145,6 +145,9 @@ func (s *Settings) httpLimits() handlers.Limits {
 		l.MaxUserBodies, l.MaxAddressBodies = s.MaxBodiesPerUser, addressBodies*s.MaxBodiesPerUser
 		l.UserBytes = limit.Rate{PerSecond: s.RateBodyBytes, Burst: int(s.MaxBodyBytes)}
 		l.AddressBytes = limit.Rate{PerSecond: addressBodies * s.RateBodyBytes, Burst: 2 * int(s.MaxBodyBytes)}
+		l.UserRejections = limit.Rate{PerSecond: 1, Burst: 60}
+		l.SpaceRejections = limit.Rate{PerSecond: 10, Burst: 600}
+		l.NewClients = perHour(100, 1000)
 		l.AddressSpaces = perHour(addressRate*s.RateNewSpaces, addressBursts*s.BurstNewSpaces)
 	}
 	return l

@@ -72,7 +72,7 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 	s.engine = engine.New(store, mutators, settings.engineLimits(engine.Options{
 		SchemaVersions: settings.SchemaVersions,
 		Logger:         s.log,
-		OnCommit:       func(id protocol.SpaceID, h engine.Head) { s.hub.Notify(id, h.Version) },
+		OnCommit:       func(id protocol.SpaceID, h engine.Head) { s.hub.Notify(id, h.Version, h.Concerns()) },
 		PushTimeout:    settings.PushTimeout,
 		PullMaxAge:     settings.PullMaxAge,
 	}))
@@ -88,8 +88,8 @@ func New(ctx context.Context, settings Settings, mutators *mutate.Registry, opti
 // newHub makes the hub that watches the spaces of this instance's subscribers.
 func (s *Server) newHub() *poke.Hub {
 	return poke.NewHub(poke.Options{
-		Watch:          s.engine.WatchVersion,
-		Head:           s.engine.Version,
+		Watch:          s.engine.WatchNews,
+		Head:           s.engine.News,
 		MaxSubscribers: s.settings.MaxStreams,
 		Logger:         s.log,
 	})

@@ -14,6 +14,7 @@ var commitCases = []testCase{
 	{name: "FirstCommitCreates", run: testCreate},
 	{name: "TimesRoundTrip", run: testTimes},
 	{name: "ImportRoundTrips", run: testImporting},
+	{name: "PrivateRoundTrips", run: testPrivate},
 	{name: "VersionsCountUp", run: testVersions},
 	{name: "CommitOfNothing", run: testEmptyCommit},
 	{name: "StaleCommitConflicts", run: testStale},
@@ -118,6 +119,24 @@ func testImporting(k *kit) {
 	head = k.commit("s", head, importing("", 0))
 	k.same("over", k.head("s"), head)
 	k.refused("s", Step(head, importing("", 1)), engine.ErrImpossible)
+}
+
+// testPrivate: whom the last commits concern is kept until a commit says otherwise.
+func testPrivate(k *kit) {
+	const ann, bob = "AAAAAAAA", "BBBBBBBB"
+	head := k.commit("s", engine.Head{}, Put("k", `1`))
+	head = k.commit("s", head, private(ann))
+	k.same("one", k.head("s"), head)
+	head = k.commit("s", head, private(ann+","+ann+bob))
+	k.same("two", k.head("s"), head)
+	k.refused("s", Step(head, private(ann), Put("k", `2`)), engine.ErrImpossible)
+	k.refused("s", Step(head, private("ann")), engine.ErrImpossible)
+	head = k.commit("s", head, private(""), Put("k", `2`))
+	k.same("everybody", k.head("s"), head)
+}
+
+func private(names string) Change {
+	return func(c *engine.Commit) { c.Next.Private = names }
 }
 
 func importing(name string, n int64) Change {

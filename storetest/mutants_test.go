@@ -113,6 +113,10 @@ func commitMutants() map[string]mutant {
 			}
 			return h
 		}})},
+		"everybody told": {"PrivateRoundTrips", lenses(lens{head: func(h engine.Head) engine.Head {
+			h.Private = ""
+			return h
+		}})},
 		"rejections dropped": {"RejectionsRoundTrip", edits(func(c *engine.Commit) {
 			for i := range c.Clients {
 				c.Clients[i].Rejections = nil

@@ -30,7 +30,7 @@ func Step(prev engine.Head, changes ...Change) engine.Commit {
 	next.Version++
 	next.Nonce = rand.Text()
 	next.UpdatedAt = at(next.Version)
-	next.Revision = ""
+	next.Revision, next.Private = "", ""
 	if !prev.Exists() {
 		next.Epoch = rand.Text()
 		next.CreatedAt = next.UpdatedAt

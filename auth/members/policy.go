@@ -65,7 +65,7 @@ type Policy struct {
 	changes uint64 // guarded by mu
 }
 
-var _ auth.Policy = (*Policy)(nil)
+var _ auth.Rereader = (*Policy)(nil)
 
 // membership names a role: whose, and where.
 type membership struct {
@@ -103,10 +103,30 @@ func (p *Policy) Allow(
 	if err != nil {
 		return err
 	}
-	if !role.Allows(a) {
-		return fmt.Errorf("role %q does not give the right to %v: %w", role, a, auth.ErrForbidden)
+	return role.check(a)
+}
+
+// AllowAnew is Allow by a role that is read from the directory, which is remembered then. It
+// does not share a read with others, which may have begun before.
+func (p *Policy) AllowAnew(
+	ctx context.Context, who auth.Principal, space protocol.SpaceID, a auth.Action,
+) error {
+	if invalid := protocol.CheckID(who.UserID); invalid != nil {
+		return Role("").check(a)
 	}
-	return nil
+	role, err := p.read(ctx, membership{space, who.UserID})
+	if err != nil {
+		return err
+	}
+	return role.check(a)
+}
+
+// check is nil if the role allows the action, else auth.ErrForbidden.
+func (r Role) check(a auth.Action) error {
+	if r.Allows(a) {
+		return nil
+	}
+	return fmt.Errorf("role %q does not give the right to %v: %w", r, a, auth.ErrForbidden)
 }
 
 // Role is the remembered role, or the directory's. Of an id that no member can have

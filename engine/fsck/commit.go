@@ -25,6 +25,10 @@ func CheckCommit(space protocol.SpaceID, c engine.Commit) error {
 			c.Prev.Base, c.Prev.Floor, c.Prev.DeletedVersion,
 			c.Next.Base, c.Next.Floor, c.Next.DeletedVersion)
 	}
+	if p, n := c.Prev, c.Next; n.Private != "" &&
+		(len(c.Entries) > 0 || n.Base != p.Base || n.Floor != p.Floor || n.Epoch != p.Epoch) {
+		r.add(HeadFields, "head", "what concerns everybody is private: %q", n.Private)
+	}
 	r.commitEntries(c)
 	r.commitClients(c)
 	r.commitGroups(space, c)

@@ -1,6 +1,7 @@
 package fsck
 
 import (
+	"regexp"
 	"unicode/utf8"
 
 	"github.com/replifire/replifire/engine"
@@ -10,6 +11,9 @@ import (
 
 // The rules look at one document each. What needs a second one (agreement,
 // order, once) is with whoever walks them.
+
+// privateForm is that of engine.Head.Private.
+var privateForm = regexp.MustCompile(`^([A-Z2-7]{8})+(,([A-Z2-7]{8})+)*$`)
 
 // headBounds holds for stored heads and for those about to be stored.
 func (r *Report) headBounds(h engine.Head) {
@@ -24,6 +28,9 @@ func (r *Report) headBounds(h engine.Head) {
 	}
 	if h.Epoch == "" || h.Nonce == "" {
 		r.add(HeadFields, "head", "epoch %q, nonce %q", h.Epoch, h.Nonce)
+	}
+	if h.Private != "" && !privateForm.MatchString(h.Private) {
+		r.add(HeadFields, "head", "private %q", h.Private)
 	}
 	if h.Imported < 0 || h.Imported > 0 && h.Importing == "" {
 		r.add(HeadFields, "head", "%d records imported of %q", h.Imported, h.Importing)

@@ -35,9 +35,9 @@ type watch struct {
 // newHub makes an instance's hub as the server does, but for chance.
 func newHub(e *engine.Engine) *poke.Hub {
 	return poke.NewHub(poke.Options{
-		Watch: e.WatchVersion,
-		Head: func(ctx context.Context, id protocol.SpaceID) (int64, error) {
-			return e.Version(context.WithValue(ctx, runKey{}, "hub"), id)
+		Watch: e.WatchNews,
+		Head: func(ctx context.Context, id protocol.SpaceID) (int64, poke.Concerns, error) {
+			return e.News(context.WithValue(ctx, runKey{}, "hub"), id)
 		},
 		Jitter: func(d time.Duration) time.Duration { return d / 2 },
 		Logger: slog.New(slog.DiscardHandler),
@@ -99,7 +99,7 @@ func (w *world) canListen() bool {
 // listen opens a stream of pokes.
 func (w *world) listen() {
 	i, space := pick(w.chance, w.instances), pick(w.chance, w.spaces)
-	sub, err := i.hub.Subscribe(space)
+	sub, err := i.hub.Subscribe(space, "")
 	w.note("listen to %s at instance %d: %v", space, i.number, err)
 	if err != nil {
 		w.report(violated(Poke, "subscription to %s: %v", space, err))

@@ -200,7 +200,7 @@ func (w *world) start() {
 	}
 	options := w.options
 	options.Rand = source{seeded(w.config.Seed, w.born)}
-	options.OnCommit = func(id protocol.SpaceID, h engine.Head) { i.hub.Notify(id, h.Version) }
+	options.OnCommit = func(id protocol.SpaceID, h engine.Head) { i.hub.Notify(id, h.Version, h.Concerns()) }
 	i.engine = engine.New(i.store, w.mutators, options)
 	i.hub = newHub(i.engine)
 	w.instances = append(w.instances, i)

@@ -57,6 +57,7 @@ func (m *membership) now() (int, members.Role) {
 // crowd is tenants, each of whom owns a space, with random rights in the others'.
 type crowd struct {
 	http.Handler
+	store  *memory.Store
 	roles  [tenants][tenants]membership // by space and user
 	groups [tenants][tenants]sync.Mutex // one push of a client at a time
 	pushed [tenants][tenants]int64
@@ -78,8 +79,8 @@ func newCrowd(t *testing.T) *crowd {
 	e := engine.New(store, chat.Mutators(), engine.Options{Logger: quiet})
 	policy := members.New(store.Members(), members.Options{})
 	hub := poke.NewHub(poke.Options{
-		Watch:  func(ctx context.Context, _ protocol.SpaceID, _ func(int64)) error { <-ctx.Done(); return ctx.Err() },
-		Head:   func(context.Context, protocol.SpaceID) (int64, error) { return 0, nil },
+		Watch:  func(ctx context.Context, _ protocol.SpaceID, _ func(int64, poke.Concerns)) error { <-ctx.Done(); return ctx.Err() },
+		Head:   func(context.Context, protocol.SpaceID) (int64, poke.Concerns, error) { return 0, nil, nil },
 		Logger: quiet,
 	})
 	h, err := handlers.New(handlers.Config{
@@ -94,7 +95,7 @@ func newCrowd(t *testing.T) *crowd {
 			t.Error(err)
 		}
 	})
-	c := &crowd{Handler: h, counts: map[string]*atomic.Int64{}}
+	c := &crowd{Handler: h, store: store, counts: map[string]*atomic.Int64{}}
 	for _, what := range []string{"push", "pull", "poke", "ticket", "list", "change", "allowed", "refused"} {
 		c.counts[what] = &atomic.Int64{}
 	}
@@ -103,6 +104,9 @@ func newCrowd(t *testing.T) *crowd {
 			t.Fatalf("making %s: %d %s", spaceName(s), status, body)
 		}
 		c.roles[s][s].role = members.Owner
+		if status, body := c.push(t, s, s); status != http.StatusOK {
+			t.Fatalf("first push to %s: %d %s", spaceName(s), status, body)
+		}
 	}
 	return c
 }
@@ -153,7 +157,7 @@ func (c *crowd) act(t *testing.T, r *rand.Rand) {
 	what := []string{"push", "pull", "pull", "poke", "ticket", "list"}[r.IntN(6)]
 	c.counts[what].Add(1)
 	before, role := c.roles[s][u].now()
-	status, text := c.request(what, s, u)
+	status, text := c.request(t, what, s, u)
 	after, _ := c.roles[s][u].now()
 	c.judge(t, fmt.Sprintf("%s of %s in %s", what, name(u), spaceName(s)), verdict{
 		status: status, text: text, space: s, certain: before == after, allowed: may(role, what),
@@ -162,8 +166,6 @@ func (c *crowd) act(t *testing.T, r *rand.Rand) {
 
 func may(role members.Role, what string) bool {
 	switch what {
-	case "push":
-		return role.Allows(auth.Write)
 	case "list":
 		return role.Allows(auth.Admin)
 	default:
@@ -198,12 +200,12 @@ func (c *crowd) judge(t *testing.T, at string, v verdict) {
 	}
 }
 
-func (c *crowd) request(what string, s, u int) (int, string) {
+func (c *crowd) request(t *testing.T, what string, s, u int) (int, string) {
 	space := "?space=" + spaceName(s)
 	user := name(u)
 	switch what {
 	case "push":
-		return c.push(s, u)
+		return c.push(t, s, u)
 	case "pull":
 		return c.ask(http.MethodPost, "/api/replicache/pull"+space, user, fmt.Sprintf(
 			`{"pullVersion":1,"profileID":"p","schemaVersion":"","clientGroupID":%q,"cookie":null}`, group(user, spaceName(s))))
@@ -216,10 +218,13 @@ func (c *crowd) request(what string, s, u int) (int, string) {
 	}
 }
 
-// push writes one of a few keys, so that spaces stay small.
-func (c *crowd) push(s, u int) (int, string) {
+// push writes one of a few keys, so that spaces stay small. A reader's is acknowledged, and
+// MUST write nothing.
+func (c *crowd) push(t *testing.T, s, u int) (int, string) {
+	t.Helper()
 	c.groups[s][u].Lock()
 	defer c.groups[s][u].Unlock()
+	before, role := c.roles[s][u].now()
 	id := c.pushed[s][u] + 1
 	kind, user := "createMessage", name(u)
 	if id > 1 {
@@ -232,7 +237,24 @@ func (c *crowd) push(s, u int) (int, string) {
 	if status == http.StatusOK {
 		c.pushed[s][u] = id
 	}
+	after, _ := c.roles[s][u].now()
+	if stored := c.stored(t, s, u); before == after && !role.Allows(auth.Write) &&
+		strings.Contains(stored, fmt.Sprintf("%s %d\"", tenantMark(s), id)) {
+		t.Errorf("push of %s in %s as %q is stored: %s", user, spaceName(s), role, stored)
+	}
 	return status, text
+}
+
+// stored is the message of a user in a space.
+func (c *crowd) stored(t *testing.T, s, u int) string {
+	t.Helper()
+	key := fmt.Sprintf("message/m-%d", u)
+	snap, err := c.store.Snapshot(t.Context(), protocol.SpaceID(spaceName(s)), engine.Documents{Keys: []string{key}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, _ := snap.Entry(key)
+	return string(e.Value)
 }
 
 // TestIsolation: while rights change under load, no answer has a byte of another

@@ -73,7 +73,7 @@ func newWorld(t *testing.T, a auth.Authenticator) *world {
 	}
 	w.write(t, "olga", shared)
 	w.hub = poke.NewHub(poke.Options{
-		Watch: w.engine.WatchVersion, Head: w.engine.Version, Logger: quiet,
+		Watch: w.engine.WatchNews, Head: w.engine.News, Logger: quiet,
 	})
 	h, err := handlers.New(handlers.Config{
 		Engine: w.engine, Hub: w.hub, Authenticator: a, Policy: policy, Members: policy, Logger: quiet,
