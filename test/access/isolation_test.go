@@ -79,7 +79,10 @@ func newCrowd(t *testing.T) *crowd {
 	e := engine.New(store, chat.Mutators(), engine.Options{Logger: quiet})
 	policy := members.New(store.Members(), members.Options{})
 	hub := poke.NewHub(poke.Options{
-		Watch:  func(ctx context.Context, _ protocol.SpaceID, _ func(int64, poke.Concerns)) error { <-ctx.Done(); return ctx.Err() },
+		Watch: func(ctx context.Context, _ protocol.SpaceID, _ func(int64, poke.Concerns)) error {
+			<-ctx.Done()
+			return ctx.Err()
+		},
 		Head:   func(context.Context, protocol.SpaceID) (int64, poke.Concerns, error) { return 0, nil, nil },
 		Logger: quiet,
 	})
@@ -201,6 +204,7 @@ func (c *crowd) judge(t *testing.T, at string, v verdict) {
 }
 
 func (c *crowd) request(t *testing.T, what string, s, u int) (int, string) {
+	t.Helper()
 	space := "?space=" + spaceName(s)
 	user := name(u)
 	switch what {
