@@ -42,6 +42,7 @@ const (
 	Slow                             // calls run into their timeouts
 	Collect                          // old deletions are forgotten, spaces deleted
 	Unwatched                        // a watch of a space ends, or tells nothing any more
+	Promote                          // a reader becomes a writer, or a writer a reader
 	endOfFaults
 )
 
@@ -51,7 +52,7 @@ const AllFaults = endOfFaults - 1
 var faultNames = []string{
 	"LoseRequest", "LoseReply", "Replay", "PartialPush", "Disconnect", "StoreError", "Conflict",
 	"Unknown", "Crash", "SecondInstance", "Takeover", "Probe", "Tabs", "Operator", "Wipe",
-	"Restore", "Slow", "Collect", "Unwatched",
+	"Restore", "Slow", "Collect", "Unwatched", "Promote",
 }
 
 // String names the kinds.

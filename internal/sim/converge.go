@@ -21,6 +21,9 @@ const (
 func (w *world) converge() {
 	w.note("heal")
 	w.healed = true
+	for user := range w.rights.readers { // who writes nothing would see no space come to be
+		w.rights.readers[user], w.rights.writers[user] = false, true
+	}
 	w.retries.heal()
 	w.drain()
 	for round := 1; round <= maxRounds && w.result.Violation == nil; round++ {

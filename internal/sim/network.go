@@ -28,6 +28,7 @@ type request struct {
 	asked       json.RawMessage // the cookie of a pull
 	sent        []replica.Mutation
 
+	reader   bool // an instance has taken its user for a reader
 	instance *instance
 	cancel   context.CancelFunc
 	since    int  // the newest commit that a pull must show
@@ -94,11 +95,12 @@ func (w *world) deliver(r *request, i *instance) {
 	r.instance, r.since = i, w.due(i, r.space)
 	ctx, cancel := context.WithCancel(w.ctx)
 	r.cancel = cancel
+	caller := w.callerOf(r)
 	w.open++
 	w.handled = append(w.handled, r)
 	go func() {
 		defer cancel()
-		r.answer, r.err = handle(ctx, i.engine, r)
+		r.answer, r.err = handle(ctx, i.engine, caller, r)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.finished = append(w.finished, r)
@@ -112,16 +114,15 @@ func (w *world) stored(r *request) bool {
 }
 
 // handle does what the service's handlers do.
-func handle(ctx context.Context, e *engine.Engine, r *request) ([]byte, error) {
-	answer, err := answer(ctx, e, r)
+func handle(ctx context.Context, e *engine.Engine, caller engine.Caller, r *request) ([]byte, error) {
+	answer, err := answer(ctx, e, caller, r)
 	if refused, ok := errors.AsType[*protocol.ErrorResponse](err); ok {
 		return json.Marshal(refused)
 	}
 	return answer, err
 }
 
-func answer(ctx context.Context, e *engine.Engine, r *request) ([]byte, error) {
-	caller := engine.Caller{Space: r.space, UserID: r.user}
+func answer(ctx context.Context, e *engine.Engine, caller engine.Caller, r *request) ([]byte, error) {
 	if r.push {
 		req, err := protocol.DecodePushRequest(r.body)
 		if err != nil {
@@ -160,6 +161,7 @@ func (w *world) judge(r *request) {
 	switch {
 	case errors.Is(r.err, engine.ErrMutationGap) && !r.ghost && !bereft:
 		w.report(violated(NoPoison, "push #%d of %s is said to leave a gap", r.number, r.tab.ID()))
+	case w.refusedReader(r) && !h.head.exists():
 	case r.err != nil && !temporary(r.err):
 		w.report(violated(NoPoison, "request #%d failed for good: %v", r.number, r.err))
 	case r.err != nil:
@@ -212,7 +214,7 @@ func (w *world) judgePull(r *request) {
 // temporary reports whether a client may well send the same again.
 func temporary(err error) bool {
 	return is(err, engine.ErrUnavailable, engine.ErrUnknownOutcome, engine.ErrConflict,
-		engine.ErrTemporary, engine.ErrMutationGap, engine.ErrOverloaded, engine.ErrClosed,
+		errBudget, engine.ErrTemporary, engine.ErrMutationGap, engine.ErrOverloaded, engine.ErrClosed,
 		context.Canceled, context.DeadlineExceeded)
 }
 

@@ -205,6 +205,7 @@ func (w *world) apply(
 	if err != nil {
 		return head, err
 	}
+	w.report(w.judgeReaders(w.oracle.space(space).head, c))
 	w.report(w.oracle.committed(space, c)) //nolint:contextcheck // the model waits for nothing
 	w.note("  commit %s %d/%s: %d entries, %d clients", space, head.Version, head.Epoch, len(c.Entries), len(c.Clients))
 	return head, nil

@@ -65,6 +65,7 @@ type world struct {
 	// mu guards all of it. The scheduler holds it but while it waits.
 	mu       sync.Mutex
 	oracle   *oracle
+	rights   rights
 	parked   []*call
 	late     []*late
 	finished []*request
@@ -138,6 +139,7 @@ func newWorld(config Config) *world {
 		ExpectAfter:       pick(chance, []int{-1, 1, engine.DefaultExpectAfter}),
 		PullMaxAge:        pick(chance, []time.Duration{0, 0, time.Second}),
 	}
+	w.newRights()
 	w.tighten(seeded(config.Seed, 0x719b7))
 	for i := range 1 + chance.IntN(2) {
 		w.spaces = append(w.spaces, protocol.SpaceID(fmt.Sprintf("s%d", i+1)))
@@ -246,7 +248,7 @@ func (w *world) enter(t *tab) *tab {
 
 // openGroup adds the first tab of a browser.
 func (w *world) openGroup(space protocol.SpaceID) *tab {
-	user := fmt.Sprintf("u%d", 1+w.chance.IntN(3))
+	user := userName(1 + w.chance.IntN(users))
 	return w.enter(&tab{
 		Client: replica.New(w.newClient(), w.newGroup(space, user)), space: space, user: user,
 	})
