@@ -65,8 +65,8 @@ dev: build ## Serve on http://localhost:8080, on the Firestore emulator or in me
 	@exec $(BIN) dev
 
 .PHONY: test
-test: page ## Run all tests: Go on both stores, the real Replicache client, the page in a browser.
-	@$(WITH_EMULATOR) $(MAKE) --no-print-directory test-go test-client test-web test-rules test-signin test-browser
+test: ## Run all tests: Go on both stores, the real Replicache client, the page in a browser.
+	@$(WITH_EMULATOR) .ci/parts page test-go test-client test-web test-rules test-signin test-browser
 
 .PHONY: check
 check: test cover-core mutants lint shell vuln mod licences sbom fuzz ## Run everything that CI runs.
@@ -196,7 +196,7 @@ licences: $(LICENCES) ## Check the licences of everything that ships against .ci
 	.ci/licences $(LICENCES)
 
 # The scripts that a person or CI runs; the page's and the tests' are Node's.
-SCRIPTS := .ci/benchcompare .ci/cover .ci/fuzz .ci/licences .ci/run .ci/sbom .ci/soak .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
+SCRIPTS := .ci/benchcompare .ci/cover .ci/fuzz .ci/licences .ci/parts .ci/run .ci/sbom .ci/soak .ci/vulncheck deploy/setup.sh deploy/testdata/gcloud
 
 .PHONY: shell
 shell: ## Look for mistakes in the shell scripts.

@@ -51,6 +51,43 @@ func TestEveryScriptIsChecked(t *testing.T) {
 	}
 }
 
+// TestPartsGoOn: a part that fails keeps none from running, and the end says which did.
+func TestPartsGoOn(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("make"); err != nil {
+		t.Skip("there is no make")
+	}
+	script, err := filepath.Abs(".ci/parts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	rules := "good better:\n\t@echo made $@ $(WITH)\nbad worse:\n\t@echo made $@; false\n"
+	if err := os.WriteFile(filepath.Join(folder, "Makefile"), []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		parts, end string
+		ok         bool
+	}{
+		{"good bad better worse", "\nFAILED: bad worse\n", false},
+		{"bad good", "\nFAILED: bad\n", false},
+		{"good better", "made better flags\n", true},
+	} {
+		cmd := exec.CommandContext(t.Context(), script, strings.Fields(test.parts)...)
+		cmd.Dir, cmd.Env = folder, append(os.Environ(), "MAKEFLAGS= -- WITH=flags") // as below make test WITH=flags
+		out, err := cmd.CombinedOutput()
+		if (err == nil) != test.ok || !strings.HasSuffix(string(out), test.end) {
+			t.Errorf("parts %s: %v, want %q at the end of:\n%s", test.parts, err, test.end, out)
+		}
+		for _, part := range strings.Fields(test.parts) {
+			if !strings.Contains(string(out), "made "+part) {
+				t.Errorf("parts %s: %s did not run:\n%s", test.parts, part, out)
+			}
+		}
+	}
+}
+
 // lockfile is what is looked at in a package-lock.json.
 type lockfile struct {
 	Version  int                    `json:"lockfileVersion"`
