@@ -17,7 +17,7 @@ const maxInteger = 1<<53 - 1
 const MaxCookieStringBytes = 1024
 
 // Cookie is what a client shows to say which state it has (design: an object
-// {"order", "version", "epoch", "group"}; clients compare only the order). The zero Cookie
+// {"order", "version", "epoch", "commit", "group"}; clients compare only the order). The zero Cookie
 // is that of a client which has no state: null.
 type Cookie struct {
 	// Raw is the cookie's JSON as it was sent; "null" at first.
@@ -26,6 +26,9 @@ type Cookie struct {
 	// ours only.
 	Version int64
 	Epoch   string
+	// Commit is what At was given, "" if it was not called: it names the commit that made
+	// Version.
+	Commit string
 	// Group is what Of was given, "" if it was not called. It is the server's own word
 	// for the client group that the cookie was for.
 	Group string
@@ -68,23 +71,36 @@ func parseCookie(raw []byte) (Cookie, *DecodeError) {
 		return c, nil
 	}
 	c.Version, c.Epoch, c.Ours = version, t.epoch.string(), true
-	if t.group.kind == kindString && !t.group.lone && !t.group.repeated {
-		c.Group = t.group.string()
-	}
+	c.Commit, c.Group = t.commit.word(), t.group.word()
 	return c, nil
 }
 
+// At returns c with the name of the commit that made its version, which comes back with it;
+// c itself if commit is "". It is for a new cookie, made by Next or Reset: clients compare
+// cookies whole.
+func (c Cookie) At(commit string) Cookie {
+	c = c.with(`,"commit":`, commit)
+	c.Commit = commit
+	return c
+}
+
 // Of returns c with a word for the client group it is given to, which comes back with
-// it; c itself if group is "". It is for a new cookie, made by Next or Reset: clients
-// compare cookies whole. A client that starts afresh keeps its cookie, so a group's first
-// pulls may show that of another one.
+// it; c itself if group is "". Like At it is for a new cookie. A client that starts afresh
+// keeps its cookie, so a group's first pulls may show that of another one.
 func (c Cookie) Of(group string) Cookie {
-	if group == "" || len(c.Raw) == 0 {
+	c = c.with(`,"group":`, group)
+	c.Group = group
+	return c
+}
+
+// with is c with another member. Servers that do not know it leave it alone.
+func (c Cookie) with(name, word string) Cookie {
+	if word == "" || len(c.Raw) == 0 {
 		return c
 	}
-	raw := append([]byte(nil), c.Raw[:len(c.Raw)-1]...)
-	raw = append(raw, `,"group":`...)
-	c.Raw, c.Group = append(appendString(raw, group), '}'), group
+	raw := make([]byte, 0, len(c.Raw)+len(name)+len(word)+len(`""`))
+	raw = append(raw, c.Raw[:len(c.Raw)-1]...)
+	c.Raw = append(appendString(append(raw, name...), word), '}')
 	return c
 }
 
@@ -139,7 +155,15 @@ func (c Cookie) position() position {
 type cookieTokens struct {
 	object                bool
 	order, version, epoch token
-	group                 token
+	commit, group         token
+}
+
+// word is the text of a member that only this server knows; "" for one that is none.
+func (t *token) word() string {
+	if t.kind != kindString || t.lone || t.repeated {
+		return ""
+	}
+	return t.string()
 }
 
 func (t *cookieTokens) place(name []byte) *token {
@@ -150,6 +174,8 @@ func (t *cookieTokens) place(name []byte) *token {
 		return &t.version
 	case "epoch":
 		return &t.epoch
+	case "commit":
+		return &t.commit
 	case "group":
 		return &t.group
 	}

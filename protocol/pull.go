@@ -31,8 +31,8 @@ type PullResponse struct {
 	Version int
 	// Cookie is the JSON of the new cookie.
 	Cookie json.RawMessage
-	// Ahead: the request's cookie names a version that the space has yet to reach. It is
-	// forged, or of a state that was lost. Not sent.
+	// Ahead: the request's cookie is of a version that the space has yet to reach, or that
+	// another commit has made. It is forged, or of a state that was lost. Not sent.
 	Ahead bool
 	// LastMutationIDChanges are those of the asking group since its cookie.
 	LastMutationIDChanges map[ClientID]int64
