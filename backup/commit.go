@@ -47,6 +47,7 @@ func (w *writer) snapshot(ctx context.Context, docs engine.Documents) (engine.Sn
 // commit applies c once, however often that has to be tried: its nonce tells whether a
 // try whose outcome is unknown was applied after all.
 func (w *writer) commit(ctx context.Context, c engine.Commit) error {
+	c = c.Named()
 	for try := 1; ; try++ {
 		head, err := w.try(ctx, c)
 		if err == nil {

@@ -163,6 +163,7 @@ func (b *batch) successor() Head {
 func (b *batch) commit(c Commit) error {
 	ctx, cancel := b.space.storeContext()
 	defer cancel()
+	c = c.Named()
 	b.tried, b.sent = c, time.Now()
 	b.space.turns.sending(b.sent)
 	head, err := b.space.engine.store.Commit(ctx, b.space.id, c)

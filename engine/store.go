@@ -56,6 +56,9 @@ type Head struct {
 	Base int64
 	// Nonce is random and names the commit that made this version.
 	Nonce string
+	// History names the commits before it by the beginnings of their nonces, so that a
+	// version of another history, which a restored backup has, is told from its own.
+	History History
 	// RestoredAt is when a backup was restored into the space, zero if never.
 	RestoredAt time.Time
 	// DeletedAt is when the space was last deleted, zero if never. It stays when

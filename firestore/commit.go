@@ -116,12 +116,12 @@ func writeHead(
 	if condition == nil {
 		return tx.Create(ref, fields)
 	}
-	updates := make([]firestore.Update, 0, len(fields)+6)
+	updates := make([]firestore.Update, 0, len(fields)+7)
 	for name, value := range fields {
 		updates = append(updates, firestore.Update{FieldPath: []string{name}, Value: value})
 	}
 	for _, name := range []string{
-		fieldRestoredAt, fieldDeletedAt, fieldDeletedVersion, fieldImporting, fieldImported, fieldPrivate,
+		fieldHistory, fieldRestoredAt, fieldDeletedAt, fieldDeletedVersion, fieldImporting, fieldImported, fieldPrivate,
 	} {
 		if _, ok := fields[name]; !ok {
 			updates = append(updates, firestore.Update{

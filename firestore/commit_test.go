@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	gcfirestore "cloud.google.com/go/firestore"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/replifire/replifire/internal/emulator/emulatortest"
 	"github.com/replifire/replifire/internal/rpccount"
 	"github.com/replifire/replifire/protocol"
+	"github.com/replifire/replifire/storetest"
 )
 
 // kinds are the errors that a Commit may fail with. Exactly one applies.
@@ -83,6 +85,29 @@ func TestCommitReturnsWhatIsRead(t *testing.T) {
 	third := f.mustCommit(t, c)
 	if diff := cmp.Diff(third, f.mustHead(t)); diff != "" {
 		t.Errorf("head without a restore (-returned +read):\n%s", diff)
+	}
+}
+
+// TestHistoryOfAnOlderProgram: an instance of a version that knows no names commits beside this
+// one. It updates the fields that it knows, and leaves the names as they were.
+func TestHistoryOfAnOlderProgram(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	head := f.mustCommit(t, storetest.Step(engine.Head{}))
+	head = f.mustCommit(t, storetest.Step(head))
+	_, err := f.raw(t).Doc("spaces/s").Update(t.Context(), []gcfirestore.Update{
+		{Path: "version", Value: head.Version + 1}, {Path: "nonce", Value: "OTHERONE2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := f.mustHead(t)
+	if older.History != head.History || older.Names() != 1 || older.NameOf(head.Version) != "" {
+		t.Errorf("head %+v names %d commits", older, older.Names())
+	}
+	next := f.mustCommit(t, storetest.Step(older))
+	if got := f.mustHead(t); got != next || got.Names() != 2 || got.NameOf(older.Version) != older.Name() {
+		t.Errorf("head %+v names %d commits", got, got.Names())
 	}
 }
 

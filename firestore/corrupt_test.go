@@ -56,7 +56,7 @@ func TestCorruptDocuments(t *testing.T) {
 		}},
 		{"spaces/s", head, map[string]any{
 			"space": "other", "version": 0, "epoch": 1, "floor": nil, "base": "0", "nonce": 1,
-			"createdAt": 1, "updatedAt": nil, "restoredAt": "today",
+			"createdAt": 1, "updatedAt": nil, "restoredAt": "today", "history": 7,
 		}},
 	} {
 		for name, value := range tt.broken {

@@ -10,6 +10,7 @@
 //	  space                        its id
 //	  version                      counts commits: the lock of the space
 //	  epoch, floor, base, nonce    see engine.Head
+//	  history                      the names of its last commits, see engine.History
 //	  createdAt, updatedAt         times
 //	  restoredAt                   time of a restore, if there was one
 //	  deletedAt, deletedVersion    of the space's last deletion, if there was one

@@ -31,6 +31,7 @@ const (
 	fieldFloor      = "floor"
 	fieldBase       = "base"
 	fieldNonce      = "nonce"
+	fieldHistory    = "history"
 	fieldRestoredAt = "restoredAt"
 	fieldCreatedAt  = "createdAt"
 	fieldUpdatedAt  = "updatedAt"
@@ -108,6 +109,9 @@ func headFields(space protocol.SpaceID, h engine.Head) map[string]any {
 		fieldCreatedAt: h.CreatedAt,
 		fieldUpdatedAt: h.UpdatedAt,
 	}
+	if h.History != "" {
+		fields[fieldHistory] = string(h.History)
+	}
 	if !h.RestoredAt.IsZero() {
 		fields[fieldRestoredAt] = h.RestoredAt
 	}
@@ -154,6 +158,7 @@ func decodeHead(doc *firestore.DocumentSnapshot, space protocol.SpaceID) (engine
 		UpdatedAt: field[time.Time](f, fieldUpdatedAt),
 		Revision:  revision(doc.UpdateTime),
 	}
+	h.History = engine.History(optional[string](f, fieldHistory))
 	h.RestoredAt = optional[time.Time](f, fieldRestoredAt)
 	h.DeletedAt = optional[time.Time](f, fieldDeletedAt)
 	h.DeletedVersion = optional[int64](f, fieldDeletedVersion)

@@ -15,6 +15,7 @@ var commitCases = []testCase{
 	{name: "TimesRoundTrip", run: testTimes},
 	{name: "ImportRoundTrips", run: testImporting},
 	{name: "PrivateRoundTrips", run: testPrivate},
+	{name: "NamesRoundTrip", run: testNames},
 	{name: "VersionsCountUp", run: testVersions},
 	{name: "CommitOfNothing", run: testEmptyCommit},
 	{name: "StaleCommitConflicts", run: testStale},
@@ -108,6 +109,35 @@ func testTimes(k *kit) {
 	c.Next.RestoredAt = at(77)
 	k.apply("s", c)
 	k.same("restored head", k.head("s"), c.Next)
+}
+
+// testNames: a head keeps the names that it was given, and no others.
+func testNames(k *kit) {
+	head := k.commit("s", engine.Head{})
+	for range 3 {
+		head = k.commit("s", head)
+	}
+	k.same("names", k.head("s"), head)
+	if n := head.Names(); n != 4 {
+		k.Errorf("%d names of 4 commits: %q", n, head.History)
+	}
+	k.watch(k.Store, "s").reaches(head)
+	bare := Step(head)
+	bare.Next.History = "" // as a program that knows no names has it
+	k.apply("s", bare)
+	if got := k.head("s").History; got != "" {
+		k.Errorf("names %q, want none as written", got)
+	}
+	head = k.commit("s", k.head("s"))
+	k.same("names from here on", k.head("s"), head)
+	k.refused("s", edited(head, func(c *engine.Commit) { c.Next.History = head.History }), engine.ErrImpossible)
+}
+
+// edited is a commit that was fine, spoiled.
+func edited(head engine.Head, spoil func(*engine.Commit)) engine.Commit {
+	c := Step(head)
+	spoil(&c)
+	return c
 }
 
 // testImporting: the mark of an import is kept, and goes again.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf16"
 
@@ -117,6 +118,21 @@ func commitMutants() map[string]mutant {
 			h.Private = ""
 			return h
 		}})},
+		"names dropped": {"NamesRoundTrip", lenses(lens{head: func(h engine.Head) engine.Head {
+			h.History = ""
+			return h
+		}})},
+		"names kept from before": {"NamesRoundTrip", func(s engine.Store) engine.Store {
+			var last atomic.Value
+			last.Store(engine.History(""))
+			return lenses(lens{head: func(h engine.Head) engine.Head {
+				if h.History != "" {
+					last.Store(h.History)
+				}
+				h.History, _ = last.Load().(engine.History)
+				return h
+			}})(s)
+		}},
 		"rejections dropped": {"RejectionsRoundTrip", edits(func(c *engine.Commit) {
 			for i := range c.Clients {
 				c.Clients[i].Rejections = nil

@@ -39,7 +39,7 @@ func Step(prev engine.Head, changes ...Change) engine.Commit {
 	for _, change := range changes {
 		change(&c)
 	}
-	return c
+	return c.Named()
 }
 
 // Apply commits what follows the space's head, with the changes in it.

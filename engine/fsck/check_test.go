@@ -23,6 +23,10 @@ func TestCheckHealthy(t *testing.T) {
 		"a space":       healthy(),
 		"an absent one": {},
 		"an empty one":  {head: engine.Head{Version: 1, Epoch: "e", Nonce: "n", Revision: "r"}},
+		"names":         {head: engine.Head{Version: 2, Epoch: "e", Nonce: "n", Revision: "r", History: "n m"}},
+		"names that another program has left": {
+			head: engine.Head{Version: 3, Epoch: "e", Nonce: "o", Revision: "r", History: "n m l k"},
+		},
 	} {
 		report, err := fsck.Check(t.Context(), store, "s")
 		if err != nil || !report.OK() {
@@ -43,7 +47,7 @@ func TestCheckCounts(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
-	text := "space \"s\": version 9, 4 entries, 1 tombstones, 3 clients, 2 groups: ok"
+	text := "space \"s\": version 9, 4 entries, 1 tombstones, 3 clients, 2 groups, 1 commits named: ok"
 	if got.String() != text {
 		t.Errorf("got  %s\nwant %s", got, text)
 	}
@@ -58,9 +62,18 @@ type corruption struct {
 
 // documents are corruptions of a document that all ways in show alike.
 var documents = map[string]corruption{
-	"no epoch":         {func(s *stub) { s.head.Epoch = "" }, one(fsck.HeadFields)},
-	"no nonce":         {func(s *stub) { s.head.Nonce = "" }, one(fsck.HeadFields)},
-	"no revision":      {func(s *stub) { s.head.Revision = "" }, one(fsck.HeadFields)},
+	"no epoch":    {func(s *stub) { s.head.Epoch = "" }, one(fsck.HeadFields)},
+	"no nonce":    {func(s *stub) { s.head.Nonce = "" }, one(fsck.HeadFields)},
+	"no revision": {func(s *stub) { s.head.Revision = "" }, one(fsck.HeadFields)},
+	"a name more than commits": {
+		func(s *stub) { s.head.History = engine.History(s.head.Nonce + strings.Repeat(" n", 9)) }, one(fsck.HeadHistory),
+	},
+	"too many names": {
+		func(s *stub) { s.head.History = engine.History("n" + strings.Repeat(" n", engine.HistoryLength)) },
+		one(fsck.HeadHistory),
+	},
+	"no name":          {func(s *stub) { s.head.History = engine.History(s.head.Nonce + "  n") }, one(fsck.HeadHistory)},
+	"name not a word":  {func(s *stub) { s.head.History = engine.History(s.head.Nonce + " \xff") }, one(fsck.HeadHistory)},
 	"base below zero":  {func(s *stub) { s.head.Base = -1 }, one(fsck.HeadBounds)},
 	"base above floor": {func(s *stub) { s.head.Base = 4 }, one(fsck.HeadBounds)},
 	"floor above version": {

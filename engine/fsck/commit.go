@@ -29,6 +29,9 @@ func CheckCommit(space protocol.SpaceID, c engine.Commit) error {
 		(len(c.Entries) > 0 || n.Base != p.Base || n.Floor != p.Floor || n.Epoch != p.Epoch) {
 		r.add(HeadFields, "head", "what concerns everybody is private: %q", n.Private)
 	}
+	if c.Next.History != "" && !c.IsNamed() {
+		r.add(HeadHistory, "head", "names other commits than the ones before it")
+	}
 	r.commitEntries(c)
 	r.commitClients(c)
 	r.commitGroups(space, c)

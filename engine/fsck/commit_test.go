@@ -14,8 +14,8 @@ import (
 // fine is a commit with all sorts of documents and nothing wrong.
 func fine() engine.Commit {
 	return engine.Commit{
-		Prev: engine.Head{Version: 4, Epoch: "e", Nonce: "m", Revision: "r"},
-		Next: engine.Head{Version: 5, Epoch: "e", Nonce: "n", Base: 5, Floor: 5},
+		Prev: engine.Head{Version: 4, Epoch: "e", Nonce: "m", Revision: "r", History: "m l"},
+		Next: engine.Head{Version: 5, Epoch: "e", Nonce: "n", Base: 5, Floor: 5, History: "n m l"},
 		Entries: []engine.Entry{
 			{Key: "", Value: json.RawMessage(`1`), Version: 5},
 			{Key: "gone", Deleted: true, Version: 5},
@@ -31,6 +31,11 @@ func TestCheckCommit(t *testing.T) {
 	if err := fsck.CheckCommit("s", fine()); err != nil {
 		t.Errorf("a fine commit: %v", err)
 	}
+	unnamed := fine()
+	unnamed.Next.History = "" // as a version of this program that knows none leaves it
+	if err := fsck.CheckCommit("s", unnamed); err != nil {
+		t.Errorf("a commit without names: %v", err)
+	}
 	for name, c := range map[string]struct {
 		spoil func(*engine.Commit)
 		want  fsck.Invariant
@@ -41,6 +46,9 @@ func TestCheckCommit(t *testing.T) {
 		"base above version":    {func(c *engine.Commit) { c.Next.Base, c.Next.Floor = 6, 6 }, fsck.HeadBounds},
 		"no epoch":              {func(c *engine.Commit) { c.Next.Epoch = "" }, fsck.HeadFields},
 		"no nonce":              {func(c *engine.Commit) { c.Next.Nonce = "" }, fsck.HeadFields},
+		"names of before":       {func(c *engine.Commit) { c.Next.History = "m l" }, fsck.HeadHistory},
+		"other names":           {func(c *engine.Commit) { c.Next.History = "n o l" }, fsck.HeadHistory},
+		"names of an epoch ago": {func(c *engine.Commit) { c.Next.Epoch = "f" }, fsck.HeadHistory},
 		"key not UTF-8":         {func(c *engine.Commit) { c.Entries[1].Key = "\xc0" }, fsck.EntryKey},
 		"older entry":           {func(c *engine.Commit) { c.Entries[1].Version = 4 }, fsck.EntryVersion},
 		"key twice":             {func(c *engine.Commit) { c.Entries[1].Key = "" }, fsck.EntryOnce},

@@ -25,6 +25,9 @@ const (
 	HeadFields Invariant = "head-fields"
 	// HeadBounds: 0 ≤ base ≤ floor ≤ version.
 	HeadBounds Invariant = "head-bounds"
+	// HeadHistory: a head names at most engine.HistoryLength commits, and no more than
+	// its version; a commit names those before it as their heads did, or none.
+	HeadHistory Invariant = "head-history"
 	// EntryKey: a key is valid UTF-8 of at most engine.MaxKeyBytes.
 	EntryKey Invariant = "entry-key"
 	// EntryVersion: 1 ≤ version ≤ the head's.
@@ -93,8 +96,8 @@ func (r Report) OK() bool { return r.Total == 0 }
 // String is a summary in one line, and a line for each problem.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "space %s: version %d, %d entries, %d tombstones, %d clients, %d groups: ",
-		quote(string(r.Space)), r.Head.Version, r.Entries, r.Tombstones, r.Clients, r.Groups)
+	fmt.Fprintf(&b, "space %s: version %d, %d entries, %d tombstones, %d clients, %d groups, %d commits named: ",
+		quote(string(r.Space)), r.Head.Version, r.Entries, r.Tombstones, r.Clients, r.Groups, r.Head.Names())
 	if r.OK() {
 		b.WriteString("ok")
 	} else {

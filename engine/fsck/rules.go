@@ -32,6 +32,12 @@ func (r *Report) headBounds(h engine.Head) {
 	if h.Private != "" && !privateForm.MatchString(h.Private) {
 		r.add(HeadFields, "head", "private %q", h.Private)
 	}
+	if err := h.History.Check(); err != nil {
+		r.add(HeadHistory, "head", "%v", err)
+	}
+	if n := int64(h.Names()); h.History != "" && n > h.Version {
+		r.add(HeadHistory, "head", "%d commits are named at version %d", n, h.Version)
+	}
 	if h.Imported < 0 || h.Imported > 0 && h.Importing == "" {
 		r.add(HeadFields, "head", "%d records imported of %q", h.Imported, h.Importing)
 	}
