@@ -16,13 +16,21 @@ func (p *pull) lostState() bool {
 	if p.wasAnother() {
 		return true
 	}
-	if !c.Ours || !p.known {
+	if !c.Ours || !p.known || !p.hasSeen() {
 		return false
 	}
 	if c.Epoch == head.Epoch {
-		return p.ahead()
+		return p.stray()
 	}
 	return !head.RestoredAt.IsZero() && p.group.CreatedAt.Before(head.RestoredAt)
+}
+
+// hasSeen reports whether lastMutationIDs of this group may have come with the cookie, or
+// before it: then it was given to this group, when that was known. Cookies that do not
+// name their commit are older than this rule and may be any group's.
+func (p *pull) hasSeen() bool {
+	c := p.req.Cookie
+	return c.Commit == "" || strings.HasPrefix(c.Group, groupMark(p.req.ClientGroupID))
 }
 
 // wasAnother reports whether the cookie was given to this group when it was known, and
@@ -47,9 +55,10 @@ func (g ClientGroup) mark() string {
 	return groupMark(g.ID) + strconv.FormatInt(g.CreatedAt.UnixMicro(), 36)
 }
 
-// of marks a cookie as that of the group, if there is one: a group that nobody has
-// pushed for has nothing to lose.
-func (p *pull) of(cookie protocol.Cookie) protocol.Cookie {
+// named has a new cookie name the commit of its version, and the group it is given to if there
+// is one: a group that nobody has pushed for has nothing to lose.
+func (p *pull) named(cookie protocol.Cookie) protocol.Cookie {
+	cookie = cookie.At(p.head.Name())
 	if !p.known {
 		return cookie
 	}

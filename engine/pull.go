@@ -77,7 +77,8 @@ func (p *pull) open(ctx context.Context) error {
 		p.group, p.known = owner.ClientGroup, true
 		// Memory allows what is usual and decides nothing else.
 		usual := func() bool {
-			return owner.epoch == p.head.Epoch && p.owns() && !p.wasAnother() && (p.unchanged() || p.diffable())
+			return p.engine.remembers(owner) && owner.epoch == p.head.Epoch && p.owns() &&
+				!p.wasAnother() && (p.unchanged() || p.diffable())
 		}
 		if head, ok := p.reader.recent(); ok && p.req.Version != 0 {
 			p.head = head
@@ -139,19 +140,20 @@ func (p *pull) checkClient() error {
 // unchanged reports whether the cookie is that of the space as it is.
 func (p *pull) unchanged() bool {
 	c, head := p.req.Cookie, p.head
-	return c.Ours && c.Epoch == head.Epoch && c.Version == head.Version
+	return c.Ours && c.Epoch == head.Epoch && c.Version == head.Version && !p.stray()
 }
 
 // diffable reports whether the changes since the cookie are still known.
 func (p *pull) diffable() bool {
 	c, head := p.req.Cookie, p.head
-	return c.Ours && c.Epoch == head.Epoch && c.Version <= head.Version && c.Version >= head.Floor
+	return c.Ours && c.Epoch == head.Epoch && c.Version >= head.Floor && !p.stray()
 }
 
-// ahead reports whether the cookie is of this history, and of a version it has not reached.
-func (p *pull) ahead() bool {
+// stray reports whether the cookie is of a history that the space has left, as far as that can
+// be told: of a version that it has not reached, or that another commit has made.
+func (p *pull) stray() bool {
 	c, head := p.req.Cookie, p.head
-	return c.Ours && c.Epoch == head.Epoch && c.Version > head.Version
+	return c.Ours && c.Epoch == head.Epoch && head.contradicts(c.Version, c.Commit)
 }
 
 // changes is the incremental answer.
@@ -162,7 +164,7 @@ func (p *pull) changes(ctx context.Context) (*protocol.PullResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	cookie = p.of(cookie)
+	cookie = p.named(cookie)
 	if inMemory {
 		resp := p.response(cookie.Raw, p.clients, since, inMemoryPatch(p.entries))
 		resp.Encoded = encodedPatch(p.entries)
@@ -205,7 +207,7 @@ func (p *pull) everything(ctx context.Context) (*protocol.PullResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	cookie = p.of(cookie)
+	cookie = p.named(cookie)
 	if !head.Exists() {
 		return p.response(cookie.Raw, nil, 0, clearFirst(emptyPatch)), nil
 	}
@@ -264,7 +266,7 @@ func (p *pull) response(
 ) *protocol.PullResponse {
 	resp := &protocol.PullResponse{
 		Version:               p.req.Version,
-		Ahead:                 p.ahead(),
+		Ahead:                 p.stray(),
 		Cookie:                cookie,
 		LastMutationIDChanges: map[protocol.ClientID]int64{},
 		Patch:                 patch,
@@ -309,4 +311,10 @@ func clearFirst(patch iter.Seq2[protocol.PatchOperation, error]) iter.Seq2[proto
 // remember keeps a group's owner for pulls.
 func (e *Engine) remember(g ClientGroup, epoch string) {
 	e.groups.Add(g.ID, ownership{ClientGroup: g, epoch: epoch})
+}
+
+// remembers reports whether an owner that was remembered still is.
+func (e *Engine) remembers(o ownership) bool {
+	now, ok := e.groups.Peek(o.ID)
+	return ok && now == o
 }

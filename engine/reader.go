@@ -222,6 +222,7 @@ func (r *reader) follow(before, head Head, since int64, began time.Time) (after 
 		r.unhear(head, began)
 		return 0, false
 	case !t.sameHistory(head) || head.Version < before.Version:
+		r.leave(before, head)
 		t.reset(head, head.Version)
 		r.unhear(head, began)
 	case head.Floor > t.head.Version:
@@ -243,6 +244,17 @@ func (r *reader) follow(before, head Head, since int64, began time.Time) (after 
 	default:
 		return t.head.Version, true
 	}
+}
+
+// leave forgets what depends on a history that the space has left; before is the tail's head
+// when the read of head began.
+func (r *reader) leave(before, head Head) {
+	if before.Epoch != head.Epoch || !before.Exists() || !head.contradicts(before.Version, before.Name()) {
+		return
+	}
+	r.engine.groups.Purge() // some may not have been made yet, or by somebody else
+	r.engine.opts.Logger.WarnContext(r.engine.ctx, "space has gone back to an earlier state: its clients start afresh",
+		"space", r.id, "seen_version", before.Version, "version", head.Version)
 }
 
 // extend takes in the changes that were read, unless the tail has gone on by itself

@@ -170,11 +170,17 @@ func (t *tail) since(version int64, group protocol.ClientGroupID) ([]*recent, []
 	return entries, clients, true
 }
 
-// sameHistory reports whether a head that was read is of the history the tail is
-// of: then the later one of the two continues the other.
+// sameHistory reports whether it is certain that a head that was read is of the history the
+// tail is of: then the later one of the two continues the other. Where it is not certain, the
+// tail begins anew, which costs no more than a read.
 func (t *tail) sameHistory(head Head) bool {
-	return t.live && t.head.Epoch == head.Epoch &&
-		(t.head.Version != head.Version || t.head.Nonce == head.Nonce)
+	if !t.live {
+		return false
+	}
+	if t.head.Version < head.Version {
+		return head.continues(t.head)
+	}
+	return t.head.continues(head)
 }
 
 // errTooMuch ends the reading of more changes than a tail holds.
