@@ -85,7 +85,7 @@ func TestRestored(t *testing.T) {
 	mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}))
 	v := newView()
 	v.pull(t, e, alice, "g1")
-	gap := pushOf("g1", mutation("c", 9, "put", put{"z", 1}))
+	gap := pushOf("g1", mutation("c", 1, "put", put{"a", 1}), mutation("c", 9, "put", put{"z", 1}))
 	if err := e.Push(t.Context(), alice, gap); !errors.Is(err, engine.ErrMutationGap) {
 		t.Errorf("gap before: got %v", err)
 	}
@@ -111,7 +111,8 @@ func TestRestored(t *testing.T) {
 	if reborn.entries["b"] != "1" {
 		t.Errorf("reborn goes on: got %v", reborn.entries)
 	}
-	err := e.Push(t.Context(), alice, pushOf("gNew", mutation("new", 9, "put", put{"z", 1})))
+	err := e.Push(t.Context(), alice,
+		pushOf("gNew", mutation("new", 1, "put", put{"b", 1}), mutation("new", 9, "put", put{"z", 1})))
 	if !errors.Is(err, engine.ErrMutationGap) {
 		t.Errorf("gap of a new group: got %v", err)
 	}

@@ -48,7 +48,12 @@ func TestPushRules(t *testing.T) {
 			name: "resent with news", push: []protocol.Mutation{ok(1), ok(2), ok(3), ok(4)},
 			want: map[string]string{"k3": "3", "k4": "4"}, last: map[protocol.ClientID]int64{"c1": 4}, version: 1,
 		},
-		{name: "gap", push: []protocol.Mutation{ok(4)}, wantErr: engine.ErrMutationGap},
+		{name: "gap before the first", push: []protocol.Mutation{ok(4)}, wantErr: csnf},
+		{name: "gap after processed ones", push: []protocol.Mutation{ok(1), ok(2), ok(4)}, wantErr: engine.ErrMutationGap},
+		{
+			name: "gap before the first of a client", push: []protocol.Mutation{mutation("c2", 1, "put", put{"x", 1}), ok(4)},
+			wantErr: csnf, want: map[string]string{"x": "1"}, last: map[protocol.ClientID]int64{"c2": 1}, version: 1,
+		},
 		{
 			name: "gap after good ones", push: []protocol.Mutation{ok(3), ok(5), ok(4)}, wantErr: engine.ErrMutationGap,
 			want: map[string]string{"k3": "3"}, last: map[protocol.ClientID]int64{"c1": 3}, version: 1,

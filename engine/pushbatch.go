@@ -62,6 +62,7 @@ type batchJob struct {
 	planned int   // how many of its mutations are steps
 	end     int   // how many of its mutations are decided after this batch
 	stop    error // why it goes no further
+	lost    *step // what it stops at, where the space has lost what was before it
 }
 
 // rejected is a mutation refused for good, to be logged once that is durable.
@@ -342,6 +343,7 @@ func (j *batchJob) settle(e *Engine) bool {
 		}
 		j.finish(j.stop)
 	case j.stop != nil:
+		j.logLost(e)
 		j.finish(j.stop)
 	case j.decided == len(j.mutations):
 		j.finish(nil)
@@ -349,4 +351,13 @@ func (j *batchJob) settle(e *Engine) bool {
 		return false
 	}
 	return true
+}
+
+// logLost tells the operator that the space has gone back behind what a client knows, and that
+// what the client has not pushed yet is given up.
+func (j *batchJob) logLost(e *Engine) {
+	if j.lost != nil {
+		e.opts.Logger.WarnContext(e.ctx, "space has lost mutations of a client, which starts afresh",
+			"space", j.caller.Space, "client_id", j.lost.m.ClientID, "mutation_id", j.lost.m.ID)
+	}
 }

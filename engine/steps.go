@@ -170,15 +170,28 @@ func (b *pushBatch) mutate(ctx context.Context, tx *transaction, st step) error 
 	return err
 }
 
-// gap says what a mutation id from the future means. A client that is unknown
-// has lost its state here, and so has one of before a restored backup.
+// gap says what a mutation id from the future means. A client that is unknown has lost its
+// state here, and so has one of before a restored backup. So has one whose first mutation in
+// the push it is: a client sends everything that no pull has confirmed to it, so what lies in
+// between was confirmed, and the space has lost it. A gap further on is the client's own.
 func (b *pushBatch) gap(st step, known bool) error {
+	if !known {
+		return protocol.ClientStateNotFound()
+	}
 	g, ok := b.group(st.job.group)
 	restored := b.base.head.RestoredAt
-	if !known || (ok && !restored.IsZero() && g.CreatedAt.Before(restored)) {
+	if st.job.begins(st) || ok && !restored.IsZero() && g.CreatedAt.Before(restored) {
+		st.job.lost = &st
 		return protocol.ClientStateNotFound()
 	}
 	return ErrMutationGap
+}
+
+// begins reports whether a step is the first of its client in the push as it was sent.
+func (j *job) begins(st step) bool {
+	return !slices.ContainsFunc(j.mutations[:st.pos], func(m protocol.Mutation) bool {
+		return m.ClientID == st.m.ClientID
+	})
 }
 
 // acknowledge moves the client's lastMutationID, for a rejection too.
