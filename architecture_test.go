@@ -33,6 +33,7 @@ var directions = map[string][]string{
 	"internal/faulttcp":     {},
 	"internal/history":      {"internal/load", "internal/replica", "protocol"},
 	"internal/rpccount":     {},
+	"internal/anyjson":      {},
 	"internal/apitest":      {"chat", "protocol", "server"},
 	"internal/emulator":     {},
 	"internal/load":         {"internal/replica", "protocol"},

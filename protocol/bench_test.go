@@ -86,3 +86,20 @@ func BenchmarkEncode(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkCanonical(b *testing.B) {
+	for name, value := range map[string]json.RawMessage{
+		"already":      json.RawMessage(`{"content":"Hey, what's for lunch?","from":"Jane","order":17}`),
+		"out of order": json.RawMessage(`{"from":"Jane","content":"Hey, what's for lunch?","order":17}`),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(value)))
+			for b.Loop() {
+				if _, err := protocol.Canonical(value); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -226,6 +226,10 @@ func appendEscaped(dst []byte, c byte) []byte {
 	switch c {
 	case '"', '\\':
 		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, `\b`...)
+	case '\f':
+		return append(dst, `\f`...)
 	case '\n':
 		return append(dst, `\n`...)
 	case '\r':
