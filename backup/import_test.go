@@ -3,6 +3,7 @@ package backup_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -78,6 +79,44 @@ func sameClients(t testing.TB, got, want map[protocol.ClientID]engine.Client) {
 	if diff := cmp.Diff(want, got, versions); diff != "" {
 		t.Errorf("clients (-want +got):\n%s", diff)
 	}
+}
+
+// TestImportOfOtherTexts: a program of before, or a person, has written values otherwise;
+// they come in with the text that they have everywhere.
+func TestImportOfOtherTexts(t *testing.T) {
+	t.Parallel()
+	for name, open := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want, source := odd(), memory.New()
+			delete(want, strings.Repeat("\U0001F600", 9)) // too large for what follows
+			placeholders := []string{}
+			for key, value := range want {
+				placeholder := fmt.Sprintf(`"placeholder %d"`, len(placeholders)/2)
+				commit(t, source, "s", storetest.Put(key, placeholder))
+				placeholders = append(placeholders, placeholder, value)
+			}
+			file := edited(t, export(t.Context(), t, source, "s"), placeholders...)
+			store := open(t)
+			mustImport(t, store, file, backup.Options{})
+			got, _ := contents(t, store, "s")
+			sameValues(t, got, want)
+			sameValues(t, values(t, export(t.Context(), t, store, "s")), want)
+		})
+	}
+}
+
+// edited is a backup in which texts were replaced, with the last line for that.
+func edited(t testing.TB, file []byte, oldnew ...string) []byte {
+	t.Helper()
+	last := bytes.LastIndexByte(bytes.TrimSpace(file), '\n') + 1
+	changed := []byte(strings.NewReplacer(oldnew...).Replace(string(file[:last])))
+	sum := func(b []byte) []byte { return fmt.Appendf(nil, "%x", sha256.Sum256(b)) }
+	end := bytes.Replace(file[last:], sum(file[:last]), sum(changed), 1)
+	if bytes.Equal(end, file[last:]) {
+		t.Fatal("nothing was edited")
+	}
+	return append(changed, end...)
 }
 
 func TestTenThousandEntries(t *testing.T) {

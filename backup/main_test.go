@@ -117,15 +117,19 @@ func values(t testing.TB, file []byte) map[string]string {
 	return found
 }
 
-// sameValues compares as JSON.
+// sameValues compares texts with the canonical ones of want.
 func sameValues(t testing.TB, got, want map[string]string) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Errorf("%d entries, want %d", len(got), len(want))
 	}
 	for key, value := range want {
-		if v, ok := got[key]; !ok || !storetest.JSONEqual([]byte(v), []byte(value)) {
-			t.Errorf("entry %.60q is %.100s, want %.100s", key, v, value)
+		text, err := protocol.Canonical(json.RawMessage(value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, ok := got[key]; !ok || v != string(text) {
+			t.Errorf("entry %.60q is %.100s, want %.100s", key, v, text)
 		}
 	}
 }

@@ -202,7 +202,7 @@ func (r *reader) record(k kind, text []byte) (rec record, err error) {
 	case kindEntry:
 		rec.entry.Key = noKey
 		if err = decode(text, &rec.entry); err == nil {
-			err = rec.entry.check()
+			err = rec.entry.canonicalize()
 		}
 		r.summary.Entries++
 	case kindHeader, kindEnd:
@@ -259,14 +259,21 @@ func (l clientLine) check() error {
 	return errors.Join(protocol.CheckID(l.ID), protocol.CheckID(l.Group))
 }
 
-func (l entryLine) check() error {
+// canonicalize checks the entry and gives its value the text in which values are stored: a
+// person, or a program of before, may have written it otherwise.
+func (l *entryLine) canonicalize() error {
 	if l.Key == noKey {
 		return errors.New("no key")
 	}
-	if len(l.Value) > engine.MaxValueBytes {
-		return fmt.Errorf("value of %d bytes", len(l.Value))
+	value, err := protocol.Canonical(l.Value)
+	if err := errors.Join(mutate.CheckKey(l.Key), err); err != nil {
+		return err
 	}
-	return errors.Join(mutate.CheckKey(l.Key), protocol.CheckValue(l.Value))
+	if len(value) > engine.MaxValueBytes {
+		return fmt.Errorf("value of %d bytes", len(value))
+	}
+	l.Value = value
+	return nil
 }
 
 // end compares the last line with what was read. Nothing may come behind it.

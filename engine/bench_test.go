@@ -8,6 +8,7 @@ import (
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/memory"
+	"github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/protocol"
 )
 
@@ -31,6 +32,34 @@ func BenchmarkPush(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkPushMessages has values whose members are not in order, as those of most
+// structs are not.
+func BenchmarkPushMessages(b *testing.B) {
+	type message struct {
+		From    string `json:"from"`
+		Content string `json:"content"`
+		Order   int64  `json:"order"`
+	}
+	mutators := mutate.NewRegistry()
+	mutate.Register(mutators, "send", func(_ context.Context, tx mutate.WriteTransaction, m message) error {
+		return tx.Set(fmt.Sprint("message/", m.Order), m)
+	})
+	e := engine.New(memory.New(), mutators, engine.Options{})
+	defer e.Close(context.Background())
+	next := int64(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		var ms []protocol.Mutation
+		for range 100 {
+			ms = append(ms, mutation("c", next, "send", message{"Jane", "Hey, what's for lunch?", next % 1000}))
+			next++
+		}
+		if err := e.Push(b.Context(), alice, pushOf("g1", ms...)); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 const (
 	// MaxKeyBytes bounds an entry's key.
 	MaxKeyBytes = mutate.MaxKeyBytes
-	// MaxValueBytes bounds the JSON text of an entry's value.
+	// MaxValueBytes bounds the canonical text of an entry's value.
 	MaxValueBytes = mutate.MaxValueBytes
 	// MaxRejections is how many rejections are kept for a client.
 	MaxRejections = 16
@@ -101,7 +101,8 @@ func (h Head) outlived(g ClientGroup) bool {
 // Entry is a key of a space with its value, or the tombstone of one.
 type Entry struct {
 	Key string
-	// Value is compact JSON; nil in a tombstone.
+	// Value is canonical JSON (protocol.Canonical), byte for byte what was committed; nil
+	// in a tombstone.
 	Value json.RawMessage
 	// Version is that of the commit that wrote it.
 	Version int64

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
+
+	"github.com/replifire/replifire/protocol"
 )
 
 const (
@@ -28,10 +29,10 @@ const (
 	mapBytes = 32
 )
 
-// encodeValue is the field and the content that keep raw, a value that
-// protocol.CheckValue accepts. A native map, so that others can read its
-// fields, if Firestore can hold the value exactly, and its JSON text if not.
-// The order of an object's members is not kept: to JSON it means nothing.
+// encodeValue is the field and the content that keep raw, the canonical text of a value
+// (protocol.Canonical). A native map, so that others can read its fields, if Firestore
+// can hold the value exactly, and its text if not. In a map the members have no order;
+// the text says the one that they are given when they are read.
 func encodeValue(raw json.RawMessage) (field string, content any) {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
@@ -41,36 +42,16 @@ func encodeValue(raw json.RawMessage) (field string, content any) {
 	}
 	var n nativeMaker
 	native, ok := n.value(parsed, place{})
-	// A name that occurs twice in an object is in the text and not in the map.
-	if !ok || n.size > maxNativeBytes || n.members != countMembers(raw) {
+	if !ok || n.size > maxNativeBytes {
 		return fieldJSON, string(raw)
 	}
 	return fieldValue, native
 }
 
-// countMembers is the number of members of all objects in a JSON text.
-func countMembers(raw json.RawMessage) int {
-	count, inString := 0, false
-	for i := 0; i < len(raw); i++ {
-		switch raw[i] {
-		case '"':
-			inString = !inString
-		case '\\':
-			i++ // It escapes one character that could be mistaken, if any.
-		case ':':
-			if !inString {
-				count++
-			}
-		}
-	}
-	return count
-}
-
 // nativeMaker makes a native value of a parsed JSON text, in place. Its methods
 // return false for what Firestore cannot hold, or would give back changed.
 type nativeMaker struct {
-	size    int // as Firestore counts (firebase.google.com/docs/firestore/storage-size)
-	members int // of all maps
+	size int // as Firestore counts (firebase.google.com/docs/firestore/storage-size)
 }
 
 // place is where a value is in the whole.
@@ -105,7 +86,6 @@ func (n *nativeMaker) value(v any, at place) (any, bool) {
 
 func (n *nativeMaker) object(fields map[string]any, at place) bool {
 	n.size += mapBytes
-	n.members += len(fields)
 	for name, v := range fields {
 		inner := at
 		inner.path += len(name)
@@ -139,75 +119,42 @@ func storableName(name string) bool {
 	return name != "" && !reserved
 }
 
-// exactNumber is the native number that is written like token in JSON.
+// exactNumber is the native number whose canonical text is token.
 func exactNumber(token string) (any, bool) {
 	i, err := strconv.ParseInt(token, 10, 64)
-	if err == nil && strconv.FormatInt(i, 10) == token &&
-		-maxExactInteger <= i && i <= maxExactInteger {
+	if err == nil && -maxExactInteger <= i && i <= maxExactInteger {
 		return i, true
 	}
 	f, err := strconv.ParseFloat(token, 64)
-	if err != nil || f == 0 { // -0 equals 0 to Firestore, and is written otherwise.
+	if err != nil {
 		return nil, false
 	}
-	text, err := json.Marshal(f)
+	text, err := protocol.AppendValue(nil, f)
 	return f, err == nil && string(text) == token
 }
 
-// decodeValue undoes encodeValue. present says which of the fields there are.
+// decodeValue undoes encodeValue. Whoever wrote the document, the value has its canonical
+// text: replifire has stored other texts before it had that one, and others write maps.
 func decodeValue(fields map[string]any) (json.RawMessage, error) {
 	text, isText := fields[fieldJSON]
 	native, isNative := fields[fieldValue]
-	switch {
-	case isText == isNative:
+	if isText == isNative {
 		return nil, fmt.Errorf("neither or both of %s and %s", fieldValue, fieldJSON)
-	case isNative:
-		return marshalNative(native)
 	}
-	s, ok := text.(string)
-	if !ok || !json.Valid([]byte(s)) {
-		return nil, fmt.Errorf("field %s is no JSON text", fieldJSON)
-	}
-	return json.RawMessage(s), nil
-}
-
-func marshalNative(native any) (json.RawMessage, error) {
-	if err := checkNative(native); err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false) // It would only make the text longer.
-	if err := encoder.Encode(native); err != nil {
-		return nil, fmt.Errorf("field %s: %w", fieldValue, err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-// checkNative refuses what JSON has no word for: it was not written by us.
-func checkNative(v any) error {
-	switch v := v.(type) {
-	case nil, bool, string, int64:
-		return nil
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("field %s holds %v", fieldValue, v)
+	if isNative {
+		value, err := protocol.AppendValue(nil, native)
+		if err != nil {
+			return nil, fmt.Errorf("field %s: %w", fieldValue, err)
 		}
-		return nil
-	case []any:
-		for _, element := range v {
-			if err := checkNative(element); err != nil {
-				return err
-			}
-		}
-		return nil
-	case map[string]any:
-		for _, value := range v {
-			if err := checkNative(value); err != nil {
-				return err
-			}
-		}
-		return nil
+		return value, nil
 	}
-	return fmt.Errorf("field %s holds a %T", fieldValue, v)
+	s, _ := text.(string)
+	value, err := protocol.Canonical(json.RawMessage(s))
+	switch {
+	case err == nil:
+		return value, nil
+	case json.Valid([]byte(s)):
+		return json.RawMessage(s), nil // fsck says what is wrong with it
+	}
+	return nil, fmt.Errorf("field %s is no JSON text", fieldJSON)
 }

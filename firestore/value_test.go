@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
-	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,11 +14,21 @@ import (
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/firestore"
+	"github.com/replifire/replifire/internal/anyjson"
 	"github.com/replifire/replifire/protocol"
 )
 
 func nested(open, inner, shut string, depth int) string {
 	return strings.Repeat(open, depth) + inner + strings.Repeat(shut, depth)
+}
+
+// canonical is the text of a value in all answers.
+func canonical(t interface{ Fatal(args ...any) }, value string) json.RawMessage {
+	text, err := protocol.Canonical(json.RawMessage(value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // values are JSON values with the field that is to keep them.
@@ -54,13 +63,14 @@ var values = []struct{ name, json, field string }{
 	{"long name to be quoted", `{"` + strings.Repeat("`", 700) + `":1}`, "value"},
 	{"long path", nested(`{"`+strings.Repeat("-", 43)+`":`, `1`, `}`, 16), "value"},
 
-	{"minus zero", `-0`, "json"},
-	{"integer with a fraction", `1.0`, "json"},
-	{"integer with an exponent", `1e3`, "json"},
-	{"exponent without a sign", `1e21`, "json"},
+	{"minus zero", `-0`, "value"},
+	{"integer with a fraction", `1.0`, "value"},
+	{"integer with an exponent", `1e3`, "value"},
+	{"exponent without a sign", `1e21`, "value"},
 	{"2^53+1", `9007199254740993`, "json"},
 	{"2^63 with all its digits", `9223372036854775808`, "json"},
 	{"too large", `1e400`, "json"},
+	{"too small", `1e-400`, "json"},
 	{"too precise", `0.1000000000000000055511151231257827`, "json"},
 	{"array in an array", `[[1]]`, "json"},
 	{"empty array in an array", `{"a":[[]]}`, "json"},
@@ -68,9 +78,12 @@ var values = []struct{ name, json, field string }{
 	{"reserved name", `{"__proto__":1}`, "json"},
 	{"shortest reserved name", `{"____":1}`, "json"},
 	{"the SDK's own names", `{"__type__":"__vector__","value":[1]}`, "json"},
-	{"a name twice", `{"a":1,"a":2}`, "json"},
-	{"a name twice, once escaped", `{"a":1,"\u0061":2}`, "json"},
-	{"a name twice in the depth", `{"a":[{"b":{"c":1,"c":1}}]}`, "json"},
+	{"a name twice", `{"a":1,"a":2}`, "value"},
+	{"members out of order", `[{"b":1,"a":{"d":[{"f":1,"e":2}],"c":3}}]`, "value"},
+	{"members out of order in text", `[[{"b":1,"a":2}]]`, "json"},
+	{"bytes and code units", "{\"\U00010000\":1,\"\uffff\":2}", "value"},
+	{"white space", " [ 1 ,\n{ } ]\t", "value"},
+	{"escapes of no use in text", `[["\u0041\/\u2028\ud83d\ude00"]]`, "json"},
 	{"colons and quotes", `{"a:\":":"\\:\":","b":[":"]}`, "value"},
 	{"too deep", nested(`{"a":`, `1`, `}`, firestore.MaxNativeDepth+1), "json"},
 	{"very deep", nested(`[`, ``, `]`, 60), "json"},
@@ -86,7 +99,7 @@ func TestEncodeValue(t *testing.T) {
 	for _, tt := range values {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if field, _ := firestore.EncodeValue(json.RawMessage(tt.json)); field != tt.field {
+			if field, _ := firestore.EncodeValue(canonical(t, tt.json)); field != tt.field {
 				t.Errorf("%.80s is kept in %s, want %s", tt.json, field, tt.field)
 			}
 			checkValue(t, tt.json)
@@ -102,8 +115,8 @@ func TestValuesInFirestore(t *testing.T) {
 	c := after(engine.Head{})
 	want := map[string]string{}
 	for _, tt := range values {
-		put(&c, tt.name, tt.json)
-		want[tt.name] = tt.json
+		want[tt.name] = string(canonical(t, tt.json))
+		put(&c, tt.name, want[tt.name])
 	}
 	put(&c, "largest text", `"`+strings.Repeat("x", engine.MaxValueBytes-2)+`"`)
 	want["largest text"] = string(c.Entries[len(c.Entries)-1].Value)
@@ -116,12 +129,12 @@ func TestValuesInFirestore(t *testing.T) {
 	snap := f.mustSnapshot(t, docs)
 	for key, value := range want {
 		e, ok := snap.Entry(key)
-		if !ok || !sameJSON(e.Value, []byte(value)) {
+		if !ok || string(e.Value) != value {
 			t.Errorf("%s by id: %.80s, want %.80s", key, e.Value, value)
 		}
 	}
 	for _, e := range collect(t, snap.Entries(t.Context(), 0)) {
-		if !sameJSON(e.Value, []byte(want[e.Key])) {
+		if string(e.Value) != want[e.Key] {
 			t.Errorf("%s by query: %.80s, want %.80s", e.Key, e.Value, want[e.Key])
 		}
 		delete(want, e.Key)
@@ -139,9 +152,9 @@ func TestAnyValueInFirestore(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := after(head)
 		docs := engine.Documents{}
-		for i, value := range rapid.SliceOfN(anyJSON(4), 1, 20).Draw(rt, "values") {
+		for i, value := range rapid.SliceOfN(anyjson.Texts(4), 1, 20).Draw(rt, "values") {
 			docs.Keys = append(docs.Keys, strconv.Itoa(i))
-			put(&c, docs.Keys[i], value)
+			put(&c, docs.Keys[i], string(canonical(rt, value)))
 		}
 		var err error
 		if head, err = f.Commit(t.Context(), space, c); err != nil {
@@ -152,47 +165,11 @@ func TestAnyValueInFirestore(t *testing.T) {
 			rt.Fatal(err)
 		}
 		for _, want := range c.Entries {
-			if got, ok := snap.Entry(want.Key); !ok || !sameJSON(got.Value, want.Value) {
+			if got, ok := snap.Entry(want.Key); !ok || !bytes.Equal(got.Value, want.Value) {
 				rt.Fatalf("%s came back as %s", want.Value, got.Value)
 			}
 		}
 	})
-}
-
-// anyJSON makes JSON texts as a browser would, nested up to depth.
-func anyJSON(depth int) *rapid.Generator[string] {
-	scalars := rapid.OneOf(
-		rapid.Map(rapid.String(), marshal[string]),
-		rapid.Map(rapid.Float64Range(-math.MaxFloat64, math.MaxFloat64), marshal[float64]),
-		rapid.Map(rapid.Int64Range(-1<<53, 1<<53), marshal[int64]),
-		rapid.SampledFrom([]string{"null", "true", "false", `"__x__"`, "-0", "1e400", "1.50"}),
-	)
-	if depth == 0 {
-		return scalars
-	}
-	inner := anyJSON(depth - 1)
-	names := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "__n__", "a.b", "id"}))
-	return rapid.OneOf(
-		scalars,
-		rapid.Map(rapid.SliceOfN(inner, 0, 4), func(elements []string) string {
-			return "[" + strings.Join(elements, ",") + "]"
-		}),
-		rapid.Map(rapid.MapOfN(names, inner, 0, 4), func(members map[string]string) string {
-			var all []string
-			for name, value := range members {
-				all = append(all, marshal(name)+":"+value)
-			}
-			return "{" + strings.Join(all, ",") + "}"
-		}),
-	)
-}
-
-func marshal[T any](v T) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
 }
 
 func FuzzValue(f *testing.F) {
@@ -206,24 +183,27 @@ func FuzzValue(f *testing.F) {
 	})
 }
 
-// checkValue checks that a value comes back from its field, and that Firestore can
-// hold it there.
+// checkValue checks that a value comes back from its field, that Firestore can hold it
+// there, and that it has the same text if it was stored in another.
 func checkValue(t *testing.T, text string) {
 	t.Helper()
-	field, content := firestore.EncodeValue(json.RawMessage(text))
+	want := canonical(t, text)
+	field, content := firestore.EncodeValue(want)
 	switch field {
 	case "value":
 		checkStorable(t, content, 1, false)
 	case "json":
-		if content != text {
-			t.Errorf("field json holds %.80q, want %.80q", content, text)
+		if content != string(want) {
+			t.Errorf("field json holds %.80q, want %.80q", content, want)
 		}
 	default:
 		t.Fatalf("kept in a field %q", field)
 	}
-	got, err := firestore.DecodeValue(map[string]any{field: content})
-	if err != nil || !sameJSON(got, []byte(text)) {
-		t.Errorf("%.80s came back as %.80s, %v", text, got, err)
+	for _, fields := range []map[string]any{{field: content}, {"json": text}} {
+		got, err := firestore.DecodeValue(fields)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%.80s came back as %.80s, %v, want %.80s", text, got, err, want)
+		}
 	}
 }
 
@@ -260,18 +240,22 @@ func checkStorable(t *testing.T, v any, depth int, inArray bool) {
 	}
 }
 
-// sameJSON compares values, with the texts of numbers.
-func sameJSON(a, b []byte) bool {
-	x, errX := parse(a)
-	y, errY := parse(b)
-	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
-}
-
-func parse(text []byte) (v any, err error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	err = d.Decode(&v)
-	return v, err
+// TestDecodeOthersValues: what no replifire has stored has a canonical text too, or is
+// left as it is for fsck to find.
+func TestDecodeOthersValues(t *testing.T) {
+	t.Parallel()
+	for want, fields := range map[string]map[string]any{
+		`{"a":0,"b":[9007199254740993,1000,0.5]}`: {"value": map[string]any{
+			"b": []any{int64(9007199254740993), 1e3, 0.5}, "a": math.Copysign(0, -1),
+		}},
+		"\"\u2028<é\"": {"value": "\u2028<é"},
+		`"\ud800\/"`:   {"json": `"\ud800\/"`},
+		nested("[", " ", "]", protocol.MaxDepth+1): {"json": nested("[", " ", "]", protocol.MaxDepth+1)},
+	} {
+		if got, err := firestore.DecodeValue(fields); err != nil || string(got) != want {
+			t.Errorf("%v: got %s, %v, want %s", fields, got, err, want)
+		}
+	}
 }
 
 func TestDecodeValueRefuses(t *testing.T) {
@@ -297,7 +281,7 @@ func TestDecodeValueRefuses(t *testing.T) {
 }
 
 func BenchmarkValue(b *testing.B) {
-	raw := json.RawMessage(`{"id":"0f1e2d","from":"Ann","content":"Hello, World","order":17}`)
+	raw := json.RawMessage(`{"content":"Hello, World","from":"Ann","id":"0f1e2d","order":17}`)
 	b.Run("encode", func(b *testing.B) {
 		for b.Loop() {
 			firestore.EncodeValue(raw)

@@ -92,7 +92,7 @@ func Example() {
 	// <nil>
 	// <nil>
 	// {
-	// "todo/2": {"text":"test","done":false}
+	// "todo/2": {"done":false,"text":"test"}
 	// }
 }
 
@@ -186,9 +186,9 @@ func ExampleCollection_Scan() {
 	// <nil>
 	// {
 	// "list": ["b","c"],
-	// "todo/a": {"text":"","done":false},
-	// "todo/b": {"text":"","done":false},
-	// "todo/c": {"text":"","done":false}
+	// "todo/a": {"done":false,"text":""},
+	// "todo/b": {"done":false,"text":""},
+	// "todo/c": {"done":false,"text":""}
 	// }
 }
 

@@ -16,7 +16,7 @@ const (
 	// MaxKeyBytes bounds a key: Firestore takes no longer value in a query than
 	// about 1,500 bytes, and the bound of a range can be longer than its key.
 	MaxKeyBytes = 1024
-	// MaxValueBytes bounds the JSON text of a value: a Firestore document holds
+	// MaxValueBytes bounds the canonical text of a value: a Firestore document holds
 	// 1 MiB with its names (firestore.md §3.1).
 	MaxValueBytes = 1_000_000
 )
@@ -32,8 +32,8 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// EncodeValue makes the compact JSON of a value that a space can hold; the
-// error says why it cannot.
+// EncodeValue makes the canonical JSON (protocol.Canonical) of a value that a space can
+// hold; the error says why it cannot.
 func EncodeValue(v any) (json.RawMessage, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -41,8 +41,8 @@ func EncodeValue(v any) (json.RawMessage, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, fmt.Errorf("value is not JSON: %w", err)
 	}
-	raw := json.RawMessage(bytes.TrimSuffix(buf.Bytes(), []byte("\n")))
-	if err := protocol.CheckValue(raw); err != nil {
+	raw, err := protocol.Canonical(bytes.TrimSuffix(buf.Bytes(), []byte("\n")))
+	if err != nil {
 		return nil, err
 	}
 	if len(raw) > MaxValueBytes {

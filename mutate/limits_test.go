@@ -42,9 +42,13 @@ func TestEncodeValue(t *testing.T) {
 		{"struct", point{1, 2}, `{"x":1,"y":2}`, ""},
 		{"map in order", map[string]any{"b": 1, "a": []int{}}, `{"a":[],"b":1}`, ""},
 		{"nothing escaped for HTML", "<&>", `"<&>"`, ""},
-		{"text made compact", json.RawMessage(" { \"a\" : [ 1.0 ] }\n"), `{"a":[1.0]}`, ""},
+		{"members put in order", struct{ B, A int }{1, 2}, `{"A":2,"B":1}`, ""},
+		{"text made canonical", json.RawMessage(" { \"b\" : [ 1.0 ], \"a\":\"\\u0041\" }\n"), `{"a":"A","b":[1]}`, ""},
+		{"longer than given", repeat("[1e20", ",1e20", 50_000, "]"), "", "larger than 1000000 bytes"},
+		{"shorter than given", repeat(`"`, `\u0061`, 200_000, `"`), string(repeat(`"`, "a", 200_000, `"`)), ""},
+		{"as many digits as there are", int64(math.MaxInt64), "9223372036854775807", ""},
 		{"no text", json.RawMessage(nil), "null", ""},
-		{"string that is not UTF-8", "a\xffb", `"a\ufffdb"`, ""},
+		{"string that is not UTF-8", "a\xffb", "\"a\ufffdb\"", ""},
 		{"largest", big, `"` + big + `"`, ""},
 		{"too large", big + "x", "", "larger than 1000000 bytes"},
 		{"NaN", math.NaN(), "", "not JSON"},
@@ -63,6 +67,10 @@ func TestEncodeValue(t *testing.T) {
 			}
 		})
 	}
+}
+
+func repeat(first, middle string, n int, last string) json.RawMessage {
+	return json.RawMessage(first + strings.Repeat(middle, n) + last)
 }
 
 func nested(depth int) json.RawMessage {

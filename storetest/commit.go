@@ -274,6 +274,7 @@ func testImpossible(k *kit) {
 		"value is empty":         Put("x", ``),
 		"half a surrogate pair":  Put("x", `"\ud800"`),
 		"two values":             Put("x", `1 2`),
+		"value is not canonical": edit(func(c *engine.Commit) { c.Entries[0].Value = []byte(`{"b":1,"a":2}`) }),
 		"value without text":     edit(func(c *engine.Commit) { c.Entries[0].Value = nil }),
 		"tombstone with a value": edit(func(c *engine.Commit) { c.Entries[0].Deleted = true }),
 		"entry of another time":  edit(func(c *engine.Commit) { c.Entries[0].Version-- }),

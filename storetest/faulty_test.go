@@ -183,33 +183,6 @@ func TestStep(t *testing.T) {
 	}
 }
 
-func TestJSONEqual(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{
-		{`1`, `1.0`, true},
-		{`1e3`, `1000`, true},
-		{`-0`, `0`, true},
-		{`{"a":1,"b":[]}`, ` {"b": [], "a": 1}`, true},
-		{`"\u00e9"`, `"é"`, true},
-		{`"e\u0301"`, `"é"`, false},
-		{`[]`, `{}`, false},
-		{`null`, `0`, false},
-		{`[1,2]`, `[2,1]`, false},
-		{`{"a":null}`, `{}`, false},
-		{`1`, `"1"`, false},
-		{`0.1`, `0.10000000000000001`, true},
-		{`9007199254740992`, `9007199254740994`, false},
-		{`1`, ``, false},
-	} {
-		if got := storetest.JSONEqual([]byte(c.a), []byte(c.b)); got != c.want {
-			t.Errorf("JSONEqual(%s, %s) = %t, want %t", c.a, c.b, got, c.want)
-		}
-	}
-}
-
 // recorder is a testing.TB that takes note of failures.
 type recorder struct {
 	testing.TB

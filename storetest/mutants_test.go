@@ -1,6 +1,7 @@
 package storetest_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -209,6 +210,15 @@ func readMutants() map[string]mutant {
 			slices.SortFunc(all, func(a, b engine.Entry) int {
 				return slices.Compare(utf16.Encode([]rune(a.Key)), utf16.Encode([]rune(b.Key)))
 			})
+			return all, err
+		}})},
+		"another text of the same value": {"EveryShapeOfValue", lenses(lens{ranges: func(
+			ctx context.Context, s engine.Snapshot, r engine.Range,
+		) ([]engine.Entry, error) {
+			all, err := s.Range(ctx, r)
+			for i, e := range all {
+				all[i].Value = bytes.ReplaceAll(e.Value, []byte("/"), []byte(`\/`))
+			}
 			return all, err
 		}})},
 		"group ignored": {"ClientsByGroupAndVersion", lenses(lens{

@@ -54,13 +54,21 @@ func Apply(
 	return err
 }
 
-// Put gives key a value, which is JSON.
+// Put gives key a value, which is JSON: its canonical text, if there is one.
 func Put(key, value string) Change {
 	return func(c *engine.Commit) {
 		c.Entries = append(c.Entries, engine.Entry{
-			Key: key, Value: json.RawMessage(value), Version: c.Next.Version,
+			Key: key, Value: canonical(value), Version: c.Next.Version,
 		})
 	}
+}
+
+func canonical(value string) json.RawMessage {
+	text, err := protocol.Canonical(json.RawMessage(value))
+	if err != nil {
+		return json.RawMessage(value)
+	}
+	return text
 }
 
 // Del writes key's tombstone, made at the commit's time.

@@ -104,6 +104,7 @@ var documents = map[string]corruption{
 		value(strings.Repeat("[", protocol.MaxDepth+1) + strings.Repeat("]", protocol.MaxDepth+1)),
 		one(fsck.EntryValue),
 	},
+	"value not canonical": {value(`{"a": 1}`), one(fsck.EntryValue)},
 	"value too large":     {value(`"` + strings.Repeat("v", engine.MaxValueBytes-1) + `"`), one(fsck.EntryValue)},
 	"client at version 0": {client(func(c *engine.Client) { c.Version, c.Rejections = 0, nil }), one(fsck.ClientVersion)},
 	"client of the future": {

@@ -33,7 +33,8 @@ const (
 	// EntryVersion: 1 ≤ version ≤ the head's.
 	EntryVersion Invariant = "entry-version"
 	// EntryValue: a tombstone has no value; any other entry has one that
-	// protocol.CheckValue accepts, of at most engine.MaxValueBytes.
+	// protocol.CheckValue accepts, in its canonical form, of at most
+	// engine.MaxValueBytes.
 	EntryValue Invariant = "entry-value"
 	// EntryOnce: no key is stored twice.
 	EntryOnce Invariant = "entry-once"

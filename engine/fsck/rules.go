@@ -82,6 +82,10 @@ func (r *Report) entry(where string, e engine.Entry) {
 	}
 	if err := protocol.CheckValue(e.Value); err != nil {
 		r.add(EntryValue, where, "%v", err)
+		return
+	}
+	if !protocol.IsCanonical(e.Value) {
+		r.add(EntryValue, where, "value is not in its canonical form")
 	}
 }
 

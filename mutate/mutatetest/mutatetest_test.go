@@ -222,20 +222,11 @@ func TestDiff(t *testing.T) {
 	want := `-"b": "c"
 -"f": 1
 +"b": "b"
-+"c": 1e999
-+"d\n\u2028": null
++"c": 1e+999
++"d\n` + "\u2028" + `": null
 `
 	if diff := cmp.Diff(want, space.Diff(state)); diff != "" {
 		t.Errorf("difference (-want +got):\n%s", diff)
-	}
-}
-
-// TestDiffOfLarge has a value that would be too large if it were written in full.
-func TestDiffOfLarge(t *testing.T) {
-	t.Parallel()
-	state := map[string]any{"a": json.RawMessage("[1e20" + strings.Repeat(",1e20", 50_000) + "]")}
-	if diff := newSpace(t, mutatetest.Options{State: state}, nil).Diff(state); diff != "" {
-		t.Errorf("got difference %.200s, want none", diff)
 	}
 }
 
