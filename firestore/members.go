@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"cloud.google.com/go/firestore"
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
 
 	"github.com/replifire/replifire/auth/members"
 	"github.com/replifire/replifire/engine"
@@ -86,35 +89,131 @@ func (d directory) List(
 	return list, nil
 }
 
-func (d directory) Put(ctx context.Context, space protocol.SpaceID, m members.Member) error {
-	return d.change(ctx, func(tx *firestore.Transaction) error {
-		if m.Role != members.Owner {
-			if err := d.keepOwner(tx, space, m.UserID); err != nil {
-				return err
-			}
+func (d directory) Put(
+	ctx context.Context, by members.Actor, space protocol.SpaceID, m members.Member, limit int,
+) error {
+	return d.change(ctx, func(ctx context.Context, tx *firestore.Transaction) error {
+		member, err := d.admit(tx, by, space, m)
+		if err != nil {
+			return err
+		}
+		if !member {
+			err = d.makeRoom(ctx, tx, space, limit)
+		}
+		if err != nil {
+			return err
 		}
 		return tx.Set(d.member(space, m.UserID), memberFields(m))
 	})
 }
 
-func (d directory) Delete(ctx context.Context, space protocol.SpaceID, user string) error {
-	return d.change(ctx, func(tx *firestore.Transaction) error {
-		if err := d.keepOwner(tx, space, user); err != nil {
+func (d directory) Delete(
+	ctx context.Context, by members.Actor, space protocol.SpaceID, user string,
+) error {
+	return d.change(ctx, func(_ context.Context, tx *firestore.Transaction) error {
+		if _, err := d.admit(tx, by, space, members.Member{UserID: user}); err != nil {
 			return err
 		}
 		return tx.Delete(d.member(space, user))
 	})
 }
 
-// keepOwner refuses to take its role from the only owner. The query's result is
-// locked until the commit, so two owners cannot remove each other.
-func (d directory) keepOwner(tx *firestore.Transaction, space protocol.SpaceID, user string) error {
-	owners, err := tx.Documents(membersByRole.
-		under(d.store.spaceRef(space), nil, bound{"==", string(members.Owner)}).
-		Limit(2)).GetAll()
+// admit refuses a change of a membership that is not the actor's to make, or that would
+// leave the space without an owner. member: the user has a membership already. All it
+// goes by is locked until the commit, so what was true when it was read is true then.
+func (d directory) admit(
+	tx *firestore.Transaction, by members.Actor, space protocol.SpaceID, next members.Member,
+) (member bool, err error) {
+	refs := []*firestore.DocumentRef{d.store.spaceRef(space), d.member(space, next.UserID)}
+	actor, asked := by.UserID()
+	if asked {
+		refs = append(refs, d.member(space, actor))
+	}
+	docs, err := tx.GetAll(refs)
+	if err != nil {
+		return false, err
+	}
+	erasedAt, err := d.erasedAt(docs[0], space)
+	if err != nil {
+		return false, err
+	}
+	var has members.Role
+	if asked {
+		has, err = currentRole(docs[2], erasedAt)
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := by.May(has, next.UserID, next.Role); err != nil {
+		return false, err
+	}
+	if next.Role != members.Owner {
+		err = d.keepOwner(tx, space, next.UserID, erasedAt)
+	}
+	return docs[1].Exists(), err
+}
+
+// erasedAt is when the space was last deleted, zero if it never was.
+func (d directory) erasedAt(
+	doc *firestore.DocumentSnapshot, space protocol.SpaceID,
+) (time.Time, error) {
+	head, err := decodeHead(doc, space)
+	if err != nil || !head.Exists() {
+		return time.Time{}, err
+	}
+	return decodeErasedAt(doc, head)
+}
+
+// currentRole is the member's role, "" of who was a member before the space was deleted
+// only, whom a purge is going to remove.
+func currentRole(doc *firestore.DocumentSnapshot, erasedAt time.Time) (members.Role, error) {
+	m, err := decodeMember(doc)
+	if !doc.UpdateTime.After(erasedAt) {
+		m.Role = ""
+	}
+	return m.Role, err
+}
+
+// makeRoom refuses one more member where there are as many as may be. Counting them costs
+// a read for a thousand, and is true whoever else writes and removes members.
+func (d directory) makeRoom(
+	ctx context.Context, tx *firestore.Transaction, space protocol.SpaceID, limit int,
+) error {
+	if limit == 0 {
+		return nil
+	}
+	const all = "all"
+	query := membersByUser.under(d.store.spaceRef(space), nil).Limit(limit)
+	counts, err := query.NewAggregationQuery().WithCount(all).Transaction(tx).Get(ctx)
 	if err != nil {
 		return err
 	}
+	count, ok := counts[all].(*firestorepb.Value)
+	if !ok {
+		return fmt.Errorf("a count of members is %T", counts[all])
+	}
+	if count.GetIntegerValue() >= int64(limit) {
+		return members.ErrTooManyMembers
+	}
+	return nil
+}
+
+// keepOwner refuses to take its role from the only owner. The query's result is
+// locked until the commit, so two owners cannot remove each other.
+func (d directory) keepOwner(
+	tx *firestore.Transaction, space protocol.SpaceID, user string, erasedAt time.Time,
+) error {
+	query := membersByRole.under(d.store.spaceRef(space), nil, bound{"==", string(members.Owner)})
+	if erasedAt.IsZero() {
+		query = query.Limit(2)
+	}
+	owners, err := tx.Documents(query).GetAll()
+	if err != nil {
+		return err
+	}
+	owners = slices.DeleteFunc(owners, func(doc *firestore.DocumentSnapshot) bool {
+		return !doc.UpdateTime.After(erasedAt) // of before a deletion: none any more
+	})
 	if len(owners) == 1 && owners[0].Ref.ID == escapeID(user) {
 		return members.ErrLastOwner
 	}
@@ -124,7 +223,7 @@ func (d directory) keepOwner(tx *firestore.Transaction, space protocol.SpaceID, 
 func (d directory) Create(
 	ctx context.Context, space protocol.SpaceID, owner string, limit int,
 ) error {
-	return d.change(ctx, func(tx *firestore.Transaction) error {
+	return d.change(ctx, func(_ context.Context, tx *firestore.Transaction) error {
 		found, err := d.look(tx, space, owner)
 		switch {
 		case err != nil:
@@ -166,8 +265,12 @@ func (d directory) look(
 	if err != nil {
 		return found{}, err
 	}
-	own, err := decodeMember(docs[2])
-	f := found{role: own.Role, vacant: !docs[0].Exists() && len(list) == 0}
+	erasedAt, err := d.erasedAt(docs[0], space)
+	if err != nil {
+		return found{}, err
+	}
+	own, err := currentRole(docs[2], erasedAt)
+	f := found{role: own, vacant: !docs[0].Exists() && len(list) == 0}
 	if err != nil || !docs[1].Exists() {
 		return f, err
 	}
@@ -179,16 +282,19 @@ func (d directory) look(
 
 // change runs a transaction. All of them may be repeated, so the SDK may; an outcome
 // that stays unknown is unavailable to the caller, who repeats it too.
-func (d directory) change(ctx context.Context, do func(*firestore.Transaction) error) error {
+func (d directory) change(
+	ctx context.Context, do func(context.Context, *firestore.Transaction) error,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	var refused error
-	err := d.store.client.RunTransaction(ctx, func(_ context.Context, tx *firestore.Transaction) error {
-		refused = do(tx)
+	err := d.store.client.RunTransaction(ctx, func(ctx context.Context, tx *firestore.Transaction) error {
+		refused = do(ctx, tx)
 		return refused
 	}, firestore.MaxAttempts(memberAttempts))
 	for _, known := range []error{
-		members.ErrExists, members.ErrLastOwner, members.ErrTooManySpaces, engine.ErrCorrupt,
+		members.ErrExists, members.ErrLastOwner, members.ErrNotTheirs,
+		members.ErrTooManySpaces, members.ErrTooManyMembers, engine.ErrCorrupt,
 	} {
 		if err != nil && errors.Is(refused, known) {
 			return refused

@@ -108,6 +108,35 @@ func TestMembersCost(t *testing.T) {
 	}
 }
 
+// TestChangeOfMembersCost: a change reads the space, the membership and that of who asks,
+// two owners at the most, and counts the members only where there will be one more.
+func TestChangeOfMembersCost(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	d := f.Members()
+	if err := d.Create(t.Context(), "s", "ann", 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name          string
+		member        members.Member
+		reads, counts int
+	}{
+		{"one more", members.Member{UserID: "bob", Role: members.Reader}, 4, 1},
+		{"another role", members.Member{UserID: "bob", Role: members.Writer}, 4, 0},
+		{"an owner", members.Member{UserID: "bob", Role: members.Owner}, 3, 0},
+	} {
+		f.counter.Reset()
+		if err := d.Put(t.Context(), members.User("ann"), "s", step.member, 10); err != nil {
+			t.Fatal(err)
+		}
+		cost := f.counter.Counts()
+		if cost.Read+cost.Missing != step.reads || cost.RPCs["RunAggregationQuery"] != step.counts {
+			t.Errorf("%s costs %+v, want %d reads and %d counts", step.name, cost, step.reads, step.counts)
+		}
+	}
+}
+
 // TestMembersUnavailable: trouble of the connection is no answer about anybody.
 func TestMembersUnavailable(t *testing.T) {
 	t.Parallel()
@@ -119,8 +148,11 @@ func TestMembersUnavailable(t *testing.T) {
 		call   func() error
 	}{
 		"Role":   {"BatchGetDocuments", func() error { _, err := d.Role(t.Context(), "s", "ann"); return err }},
-		"Put":    {"Commit", func() error { return d.Put(t.Context(), "s", owner) }},
-		"Delete": {"RunQuery", func() error { return d.Delete(t.Context(), "s", "ann") }},
+		"Put":    {"Commit", func() error { return d.Put(t.Context(), members.Operator, "s", owner, 0) }},
+		"Delete": {"RunQuery", func() error { return d.Delete(t.Context(), members.Operator, "s", "ann") }},
+		"Limit": {"RunAggregationQuery", func() error {
+			return d.Put(t.Context(), members.Operator, "s", owner, 9)
+		}},
 		"Create": {"BeginTransaction", func() error { return d.Create(t.Context(), "s", "ann", 0) }},
 		"List":   {"RunQuery", func() error { _, err := d.List(t.Context(), "s", "", 9); return err }},
 	} {

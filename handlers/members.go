@@ -190,7 +190,7 @@ func (x *exchange) putMember() error {
 	m := members.Member{UserID: x.named.user, Role: role}
 	switch {
 	case stranger == nil:
-		err = x.h.config.Members.Put(x.r.Context(), x.caller.Space, m)
+		err = x.h.config.Members.Put(x.r.Context(), x.principal, x.caller.Space, m)
 	case role == members.Owner:
 		err = x.create()
 	default:
@@ -247,7 +247,7 @@ func (x *exchange) deleteMember() error {
 	if err := x.allowedToSelf(); err != nil {
 		return err
 	}
-	if err := x.h.config.Members.Delete(x.r.Context(), x.caller.Space, x.named.user); err != nil {
+	if err := x.h.config.Members.Delete(x.r.Context(), x.principal, x.caller.Space, x.named.user); err != nil {
 		return err
 	}
 	x.w.WriteHeader(http.StatusNoContent)

@@ -33,7 +33,7 @@ func newClub(t testing.TB, change func(*handlers.Config)) *service {
 	for user, role := range map[string]members.Role{
 		"olga": members.Owner, "will": members.Writer, "rita": members.Reader,
 	} {
-		err := store.Members().Put(t.Context(), "hers", members.Member{UserID: user, Role: role})
+		err := store.Members().Put(t.Context(), members.Operator, "hers", members.Member{UserID: user, Role: role}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,18 +31,44 @@ func (r roles) users() users {
 	return all
 }
 
+// role is the user's, "" of who was a member before the space was deleted only, whom a
+// purge is going to remove. It is called with the lock held.
+func (s *Store) role(space protocol.SpaceID, user string) members.Role {
+	if s.former[space][user] {
+		return ""
+	}
+	return s.members[space][user]
+}
+
 // losesOwner reports whether the space has no owner any more when the user's role
-// becomes the given one, and had one before.
-func (r roles) losesOwner(user string, role members.Role) bool {
-	if role == members.Owner || r[user] != members.Owner {
+// becomes the given one, and had one before. It is called with the lock held.
+func (s *Store) losesOwner(space protocol.SpaceID, user string, role members.Role) bool {
+	if role == members.Owner || s.role(space, user) != members.Owner {
 		return false
 	}
-	for other, has := range r {
-		if has == members.Owner && other != user {
+	for other := range s.members[space] {
+		if other != user && s.role(space, other) == members.Owner {
 			return false
 		}
 	}
 	return true
+}
+
+// allows reports why a membership may not be changed. It is called with the lock held.
+func (d directory) allows(
+	by members.Actor, space protocol.SpaceID, user string, role members.Role,
+) error {
+	var has members.Role
+	if actor, ok := by.UserID(); ok {
+		has = d.store.role(space, actor)
+	}
+	if err := by.May(has, user, role); err != nil {
+		return err
+	}
+	if d.store.losesOwner(space, user, role) {
+		return members.ErrLastOwner
+	}
+	return nil
 }
 
 func (d directory) Role(
@@ -74,27 +100,35 @@ func (d directory) List(
 	return list[:min(len(list), limit, members.MaxListed)], nil
 }
 
-func (d directory) Put(ctx context.Context, space protocol.SpaceID, m members.Member) error {
+func (d directory) Put(
+	ctx context.Context, by members.Actor, space protocol.SpaceID, m members.Member, limit int,
+) error {
 	if err := alive(ctx); err != nil {
 		return err
 	}
 	d.store.mu.Lock()
 	defer d.store.mu.Unlock()
-	if d.store.members[space].losesOwner(m.UserID, m.Role) {
-		return members.ErrLastOwner
+	if err := d.allows(by, space, m.UserID, m.Role); err != nil {
+		return err
+	}
+	all := d.store.members[space]
+	if _, member := all[m.UserID]; !member && limit > 0 && len(all) >= limit {
+		return members.ErrTooManyMembers
 	}
 	d.store.put(space, m)
 	return nil
 }
 
-func (d directory) Delete(ctx context.Context, space protocol.SpaceID, user string) error {
+func (d directory) Delete(
+	ctx context.Context, by members.Actor, space protocol.SpaceID, user string,
+) error {
 	if err := alive(ctx); err != nil {
 		return err
 	}
 	d.store.mu.Lock()
 	defer d.store.mu.Unlock()
-	if d.store.members[space].losesOwner(user, "") {
-		return members.ErrLastOwner
+	if err := d.allows(by, space, user, ""); err != nil {
+		return err
 	}
 	delete(d.store.members[space], user)
 	delete(d.store.former[space], user)
@@ -109,7 +143,7 @@ func (d directory) Create(
 	}
 	d.store.mu.Lock()
 	defer d.store.mu.Unlock()
-	if d.store.members[space][owner] == members.Owner {
+	if d.store.role(space, owner) == members.Owner {
 		return nil
 	}
 	if limit > 0 && d.store.created[owner] >= limit {

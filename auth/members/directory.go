@@ -53,6 +53,8 @@ var (
 	ErrLastOwner = errors.New("space would have no owner")
 	// ErrTooManySpaces: the user has created as many spaces as one may.
 	ErrTooManySpaces = errors.New("user has created too many spaces")
+	// ErrTooManyMembers: the space has as many members as one may have.
+	ErrTooManyMembers = errors.New("space has too many members")
 )
 
 // MaxListed is how many members List returns at the most.
@@ -61,14 +63,15 @@ const MaxListed = 1000
 // Directory knows the members of spaces. Who they are is independent of what a
 // space holds: a change of members moves no version, and client groups keep their
 // owners. Only when a space is deleted do its members of then go with what it held, as
-// soon as that is purged; whoever becomes a member after the deletion stays. The space
-// is not vacant afterwards. Each change is atomic, also beside changes of other processes, and may be
-// repeated: it has the same end.
+// soon as that is purged; until then they change no members any more. Whoever becomes a
+// member after the deletion stays. The space is not vacant afterwards. Each change is
+// atomic, also beside changes of other processes, and may be repeated: it has the same
+// end.
 //
 // Implementations MUST be safe for concurrent use. They fail with one of the errors
 // above or, where it is not known what is stored or whether a change was made, with
-// an error that a policy may fail with (see [auth.Policy]). Ids of spaces and users
-// MUST have passed [protocol.CheckID], and roles that are written MUST be Valid.
+// an error that a policy may fail with (see [auth.Policy]). Ids of spaces and users, of
+// actors too, MUST have passed [protocol.CheckID], and roles that are written MUST be Valid.
 type Directory interface {
 	// Role is the user's role, "" for who is no member. It costs one read, the same
 	// for a space that does not exist.
@@ -77,11 +80,13 @@ type Directory interface {
 	// UTF-8 bytes, in that order: limit of them, MaxListed at the most. After "" are
 	// all. A member whose role somebody else has written, and wrongly, has role "".
 	List(ctx context.Context, space protocol.SpaceID, after string, limit int) ([]Member, error)
-	// Put makes the user a member or changes the role. Fails with ErrLastOwner.
-	Put(ctx context.Context, space protocol.SpaceID, m Member) error
+	// Put makes the user a member or changes the role. limit is how many members the space
+	// may have for that to make one more, 0 for any number. Fails with ErrNotTheirs, by the
+	// role that the actor has at that moment, with ErrLastOwner or with ErrTooManyMembers.
+	Put(ctx context.Context, by Actor, space protocol.SpaceID, m Member, limit int) error
 	// Delete ends a membership; of who is no member it does nothing. Fails with
-	// ErrLastOwner.
-	Delete(ctx context.Context, space protocol.SpaceID, user string) error
+	// ErrNotTheirs, as Put does, or with ErrLastOwner.
+	Delete(ctx context.Context, by Actor, space protocol.SpaceID, user string) error
 	// Create gives a space that has neither members nor data its first owner; of who
 	// owns the space already it does nothing. limit is how many spaces the user may
 	// create in all, 0 for any number. Fails with ErrTooManySpaces, and that whether or

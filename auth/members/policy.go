@@ -23,6 +23,9 @@ const (
 	DefaultRoleLife = 5 * time.Second
 	// DefaultMaxRoles are at the worst, all ids of the greatest length, 40 MB.
 	DefaultMaxRoles = 20_000
+	// DefaultMaxMembers is more than people who know each other; to count as many costs
+	// ten reads of Firestore. An operator's command may go beyond it.
+	DefaultMaxMembers = 10_000
 	// DefaultReadTimeout bounds one read of a role.
 	DefaultReadTimeout = 4 * time.Second
 )
@@ -31,6 +34,8 @@ const (
 type Options struct {
 	// MaxSpaces is how many spaces one user may create in all; 0: any number.
 	MaxSpaces int
+	// MaxMembers is how many members a space may have.
+	MaxMembers int
 	// RoleLife is how long a role that was read is believed, counted from the
 	// beginning of the read.
 	RoleLife time.Duration
@@ -41,6 +46,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	o.MaxMembers = cmp.Or(o.MaxMembers, DefaultMaxMembers)
 	o.RoleLife = cmp.Or(o.RoleLife, DefaultRoleLife)
 	o.MaxRoles = cmp.Or(o.MaxRoles, DefaultMaxRoles)
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, DefaultReadTimeout)
@@ -88,7 +94,7 @@ type believed struct {
 func New(d Directory, o Options) *Policy {
 	o = o.withDefaults()
 	roles, err := simplelru.NewLRU[membership, believed](o.MaxRoles, nil)
-	if err != nil || min(o.RoleLife, o.ReadTimeout) < 0 || o.MaxSpaces < 0 {
+	if err != nil || min(o.RoleLife, o.ReadTimeout) < 0 || min(o.MaxSpaces, o.MaxMembers) < 0 {
 		panic(fmt.Sprintf("members: an option is negative: %+v", o))
 	}
 	return &Policy{directory: d, opts: o, roles: roles}
@@ -180,16 +186,32 @@ func (p *Policy) List(
 	return p.directory.List(ctx, space, after, limit)
 }
 
-// Put is the directory's, and counts at once.
-func (p *Policy) Put(ctx context.Context, space protocol.SpaceID, m Member) error {
-	defer p.forget(membership{space, m.UserID})
-	return p.directory.Put(ctx, space, m)
+// Put is the directory's, by a principal, and counts at once.
+func (p *Policy) Put(ctx context.Context, who auth.Principal, space protocol.SpaceID, m Member) error {
+	return p.change(who, membership{space, m.UserID}, func(by Actor) error {
+		return p.directory.Put(ctx, by, space, m, p.opts.MaxMembers)
+	})
 }
 
-// Delete is the directory's, and counts at once.
-func (p *Policy) Delete(ctx context.Context, space protocol.SpaceID, user string) error {
-	defer p.forget(membership{space, user})
-	return p.directory.Delete(ctx, space, user)
+// Delete is the directory's, by a principal, and counts at once.
+func (p *Policy) Delete(ctx context.Context, who auth.Principal, space protocol.SpaceID, user string) error {
+	return p.change(who, membership{space, user}, func(by Actor) error {
+		return p.directory.Delete(ctx, by, space, user)
+	})
+}
+
+// change has the directory change a membership. Who is refused may have lost a right
+// that is still remembered here.
+func (p *Policy) change(who auth.Principal, of membership, do func(Actor) error) error {
+	if err := protocol.CheckID(who.UserID); err != nil {
+		return fmt.Errorf("user id %w: %w", err, auth.ErrForbidden)
+	}
+	defer p.forget(of)
+	err := do(User(who.UserID))
+	if errors.Is(err, auth.ErrForbidden) {
+		p.forget(membership{of.space, who.UserID})
+	}
+	return err
 }
 
 // Create makes a principal who is signed in the first owner of a space that has
@@ -210,6 +232,9 @@ func (p *Policy) Create(ctx context.Context, who auth.Principal, space protocol.
 
 // MaxSpaces is Options.MaxSpaces.
 func (p *Policy) MaxSpaces() int { return p.opts.MaxSpaces }
+
+// MaxMembers is Options.MaxMembers.
+func (p *Policy) MaxMembers() int { return p.opts.MaxMembers }
 
 // forget has the next question read again, also when the change failed: it may
 // have been made all the same.

@@ -37,14 +37,29 @@ func (c *counted) Role(
 
 func newCounted() *counted { return &counted{Directory: memory.New().Members()} }
 
-type putter interface {
-	Put(context.Context, protocol.SpaceID, members.Member) error
+// put is by an operator.
+func put(t *testing.T, d members.Directory, user string, role members.Role) {
+	t.Helper()
+	m := members.Member{UserID: user, Role: role}
+	if err := d.Put(t.Context(), members.Operator, "s", m, 0); err != nil {
+		t.Fatal(err)
+	}
 }
 
-func put(t *testing.T, d putter, user string, role members.Role) {
+// change is by a user, through a policy. Role "" ends the membership.
+func change(t *testing.T, p *members.Policy, by, user string, role members.Role) error {
 	t.Helper()
-	if err := d.Put(t.Context(), "s", members.Member{UserID: user, Role: role}); err != nil {
-		t.Fatal(err)
+	who := auth.Principal{UserID: by}
+	if role == "" {
+		return p.Delete(t.Context(), who, "s", user)
+	}
+	return p.Put(t.Context(), who, "s", members.Member{UserID: user, Role: role})
+}
+
+func wantChange(t *testing.T, p *members.Policy, by, user string, role members.Role, want error) {
+	t.Helper()
+	if err := change(t, p, by, user, role); !errors.Is(err, want) {
+		t.Errorf("%s gives %s the role %q: %v, want %v", by, user, role, err, want)
 	}
 }
 
@@ -117,7 +132,7 @@ func TestChangesOfOthersCountInTime(t *testing.T) {
 			t.Errorf("%d reads, want one for each user", n)
 		}
 		put(t, d, "bob", members.Reader)
-		if err := d.Delete(t.Context(), "s", "ann"); err != nil {
+		if err := d.Delete(t.Context(), members.Operator, "s", "ann"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10*time.Second - members.DefaultReadTimeout)
@@ -146,17 +161,11 @@ func TestOwnChangesCountAtOnce(t *testing.T) {
 	put(t, d, "olga", members.Owner)
 	p := members.New(d, members.Options{RoleLife: time.Hour})
 	wantRole(t, p, "ann", "")
-	put(t, p, "ann", members.Reader)
-	wantRole(t, p, "ann", members.Reader)
-	put(t, p, "ann", members.Writer)
-	wantRole(t, p, "ann", members.Writer)
-	if err := p.Delete(t.Context(), "s", "ann"); err != nil {
-		t.Fatal(err)
+	for _, role := range []members.Role{members.Reader, members.Writer, ""} {
+		wantChange(t, p, "olga", "ann", role, nil)
+		wantRole(t, p, "ann", role)
 	}
-	wantRole(t, p, "ann", "")
-	if err := p.Delete(t.Context(), "s", "olga"); !errors.Is(err, members.ErrLastOwner) {
-		t.Errorf("the last owner leaves: %v, want %v", err, members.ErrLastOwner)
-	}
+	wantChange(t, p, "olga", "olga", "", members.ErrLastOwner)
 	list, err := p.List(t.Context(), "s", "", 10)
 	if err != nil || len(list) != 1 || list[0].UserID != "olga" {
 		t.Errorf("List is %v, %v, want olga", list, err)
@@ -176,7 +185,7 @@ func TestReadBesideAChange(t *testing.T) {
 		var asked sync.WaitGroup
 		asked.Go(func() { wantRole(t, p, "ann", members.Writer) }) // it asked before
 		synctest.Wait()
-		put(t, p, "ann", members.Reader)
+		wantChange(t, p, "olga", "ann", members.Reader, nil)
 		d.before = nil
 		wantRole(t, p, "ann", members.Reader)
 		close(hold) // the older answer comes last
@@ -281,10 +290,83 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// TestRememberedOwner: two instances, on one directory. What the second one remembers of
+// an owner that the first one, or an operator, has removed lets them change nothing.
+func TestRememberedOwner(t *testing.T) {
+	t.Parallel()
+	for name, remove := range map[string]func(*testing.T, members.Directory, *members.Policy){
+		"by an owner": func(t *testing.T, _ members.Directory, p *members.Policy) {
+			t.Helper()
+			wantChange(t, p, "ann", "eve", "", nil)
+		},
+		"to be a reader": func(t *testing.T, _ members.Directory, p *members.Policy) {
+			t.Helper()
+			wantChange(t, p, "ann", "eve", members.Reader, nil)
+		},
+		"by an operator": func(t *testing.T, d members.Directory, _ *members.Policy) {
+			t.Helper()
+			if err := d.Delete(t.Context(), members.Operator, "s", "eve"); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newCounted()
+			put(t, d, "ann", members.Owner)
+			put(t, d, "eve", members.Owner)
+			here, there := members.New(d, members.Options{}), members.New(d, members.Options{RoleLife: time.Hour})
+			wantRole(t, there, "eve", members.Owner)
+			remove(t, d, here)
+			wantRole(t, there, "eve", members.Owner) // as far as it knows
+			wantChange(t, there, "eve", "eve", members.Owner, auth.ErrForbidden)
+			wantChange(t, there, "eve", "mallory", members.Owner, auth.ErrForbidden)
+			wantChange(t, there, "eve", "ann", "", auth.ErrForbidden)
+			role, err := d.Directory.Role(t.Context(), "s", "eve")
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantRole(t, there, "eve", role) // it has found out
+			list, err := d.List(t.Context(), "s", "", 10)
+			for _, m := range list {
+				if m.UserID != "ann" && m.Role == members.Owner {
+					t.Errorf("%s is an owner", m.UserID)
+				}
+			}
+			if err != nil || len(list) == 0 {
+				t.Errorf("members are %v (%v), want ann among them", list, err)
+			}
+		})
+	}
+}
+
+// TestNobodyChangesMembers: who is not signed in has no role to be looked at.
+func TestNobodyChangesMembers(t *testing.T) {
+	t.Parallel()
+	p := members.New(newCounted(), members.Options{})
+	for _, user := range []string{"", "\xff"} {
+		wantChange(t, p, user, "ann", members.Owner, auth.ErrForbidden)
+		wantChange(t, p, user, "ann", "", auth.ErrForbidden)
+	}
+}
+
+func TestMaxMembers(t *testing.T) {
+	t.Parallel()
+	d := newCounted()
+	put(t, d, "ann", members.Owner)
+	p := members.New(d, members.Options{MaxMembers: 2})
+	wantChange(t, p, "ann", "bob", members.Reader, nil)
+	wantChange(t, p, "ann", "cid", members.Reader, members.ErrTooManyMembers)
+	wantChange(t, p, "ann", "bob", members.Writer, nil)
+	if n := members.New(d, members.Options{}).MaxMembers(); n != members.DefaultMaxMembers {
+		t.Errorf("MaxMembers is %d where nothing is said, want %d", n, members.DefaultMaxMembers)
+	}
+}
+
 func TestNewRefusesNegativeOptions(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]members.Options{
-		"MaxSpaces": {MaxSpaces: -1}, "RoleLife": {RoleLife: -1}, "MaxRoles": {MaxRoles: -1},
+		"MaxSpaces": {MaxSpaces: -1}, "MaxMembers": {MaxMembers: -1}, "RoleLife": {RoleLife: -1}, "MaxRoles": {MaxRoles: -1},
 		"ReadTimeout": {ReadTimeout: -1},
 	} {
 		func() {

@@ -107,7 +107,7 @@ func (c *membersSetCommand) Run(p *program) error {
 		return err
 	}
 	defer closeStore()
-	if err := d.Put(p.ctx, c.Space, members.Member{UserID: c.User, Role: c.Role}); err != nil {
+	if err := d.Put(p.ctx, members.Operator, c.Space, members.Member{UserID: c.User, Role: c.Role}, 0); err != nil {
 		return p.interrupted(err, "members set", "run it again")
 	}
 	_, err = fmt.Fprintf(p.stdout, "%q has the role %s in space %q\n", c.User, c.Role, c.Space)
@@ -126,7 +126,7 @@ func (c *membersRemoveCommand) Run(p *program) error {
 		return err
 	}
 	defer closeStore()
-	if err := d.Delete(p.ctx, c.Space, c.User); err != nil {
+	if err := d.Delete(p.ctx, members.Operator, c.Space, c.User); err != nil {
 		return p.interrupted(err, "members remove", "run it again")
 	}
 	_, err = fmt.Fprintf(p.stdout, "%q is no member of space %q\n", c.User, c.Space)

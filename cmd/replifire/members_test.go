@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/auth/members"
 )
 
@@ -50,7 +53,7 @@ func TestMembersListsAll(t *testing.T) {
 	const all = membersPage + 1
 	for i := range all {
 		m := members.Member{UserID: fmt.Sprintf("user%04d", i), Role: members.Owner}
-		if err := store.Members().Put(t.Context(), "s", m); err != nil {
+		if err := store.Members().Put(t.Context(), members.Operator, "s", m, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,5 +61,50 @@ func TestMembersListsAll(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	if code != 0 || stderr != "" || len(lines) != all || lines[all-1] != "owner   user0100" {
 		t.Errorf("list exits with %d, %q; %d lines, want %d", code, stderr, len(lines), all)
+	}
+}
+
+// TestRemovedBesideAService: a service that remembers an owner whom an operator has
+// removed, or whose space an operator has deleted, lets them change nothing.
+func TestRemovedBesideAService(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"members", "remove", "s", "eve"},
+		{"members", "set", "s", "eve", "--role=reader"},
+		{"delete", "s", "--yes"},
+	} {
+		t.Run(args[0]+" "+args[1], func(t *testing.T) {
+			t.Parallel()
+			d := newDatabase(t)
+			d.fill(t)
+			store, err := d.Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer store.Close()
+			for _, user := range []string{"ann", "eve"} {
+				m := members.Member{UserID: user, Role: members.Owner}
+				if err := store.Members().Put(t.Context(), members.Operator, "s", m, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			service := members.New(store.Members(), members.Options{RoleLife: time.Hour})
+			eve := auth.Principal{UserID: "eve"}
+			if err := service.Allow(t.Context(), eve, "s", auth.Admin); err != nil {
+				t.Fatal(err)
+			}
+			if code, _, stderr := execute(t.Context(), d.environment(), args...); code != 0 {
+				t.Fatalf("%v exits with %d, %q", args, code, stderr)
+			}
+			for _, user := range []string{"eve", "mallory"} {
+				m := members.Member{UserID: user, Role: members.Owner}
+				if err := service.Put(t.Context(), eve, "s", m); !errors.Is(err, auth.ErrForbidden) {
+					t.Errorf("eve makes %s an owner: %v, want %v", user, err, auth.ErrForbidden)
+				}
+			}
+			if err := service.Create(t.Context(), eve, "s"); !errors.Is(err, auth.ErrForbidden) {
+				t.Errorf("eve makes the space her own: %v, want %v", err, auth.ErrForbidden)
+			}
+		})
 	}
 }

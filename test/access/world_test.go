@@ -63,7 +63,7 @@ func newWorld(t *testing.T, a auth.Authenticator) *world {
 		{shared, members.Member{UserID: "ann", Role: members.Reader}},
 		{foreign, members.Member{UserID: "olga", Role: members.Owner}},
 	} {
-		if err := w.store.Members().Put(t.Context(), m.space, m.Member); err != nil {
+		if err := w.store.Members().Put(t.Context(), members.Operator, m.space, m.Member, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

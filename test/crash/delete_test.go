@@ -67,7 +67,7 @@ func furnish(ctx context.Context, t *testing.T, p *process, project string, c *r
 	mutateTimes(c, 1)
 	resend(ctx, t, p.Engine, c)
 	ann := members.Member{UserID: "ann", Role: members.Owner}
-	if err := p.store.Members().Put(ctx, space, ann); err != nil {
+	if err := p.store.Members().Put(ctx, members.Operator, space, ann, 0); err != nil {
 		t.Fatal(err)
 	}
 	note := database(ctx, t, project).Collection("spaces").Doc(string(space)).Collection("notes").Doc("n")
@@ -150,7 +150,7 @@ func checkNewLife(
 	mutateTimes(fresh, 2)
 	resend(ctx, t, p.Engine, fresh)
 	bob := members.Member{UserID: "bob", Role: members.Owner}
-	if err := p.store.Members().Put(ctx, space, bob); err != nil {
+	if err := p.store.Members().Put(ctx, members.Operator, space, bob, 0); err != nil {
 		t.Fatal(err)
 	}
 	deliver(ctx, t, dead.injector)

@@ -23,7 +23,7 @@ var plainCases = []testCase{
 func testNothing(k *kit) {
 	k.is("s", "ann", "")
 	k.lists("s", "", 10)
-	k.want(nil, k.Directory.Delete(k.ctx, "s", "ann"))
+	k.remove("s", "ann")
 	k.is("s", "ann", "")
 }
 
@@ -37,7 +37,7 @@ func testRoles(k *kit) {
 	}
 	k.lists("s", "", 10, "ann", "olga")
 	for range 2 {
-		k.want(nil, k.Directory.Delete(k.ctx, "s", "ann"))
+		k.remove("s", "ann")
 		k.is("s", "ann", "")
 	}
 	k.lists("s", "", 10, "olga")
@@ -48,7 +48,7 @@ func testApart(k *kit) {
 	k.put("t", "ann", members.Reader)
 	k.is("s", "ann", members.Owner)
 	k.is("t", "ann", members.Reader)
-	k.want(nil, k.Directory.Delete(k.ctx, "t", "ann"))
+	k.remove("t", "ann")
 	k.lists("s", "", 10, "ann")
 	k.lists("t", "", 10)
 }
@@ -96,7 +96,7 @@ func testOddIDs(k *kit) {
 		k.lists(protocol.SpaceID(id), "", 10, ids[len(ids)-1-i])
 		k.is("s", id, members.Owner)
 	}
-	k.want(nil, k.Directory.Delete(k.ctx, "s", "a/b"))
+	k.remove("s", "a/b")
 	k.is("s", "a/b", "")
 	k.is("s", "a%2Fb", members.Owner)
 }
@@ -107,14 +107,14 @@ func testLastOwner(k *kit) {
 	k.put("s", "bob", members.Reader)
 	k.put("s", "ann", members.Owner)
 	k.put("s", "ann", members.Owner)
-	k.want(members.ErrLastOwner, k.Directory.Put(k.ctx, "s", reader))
-	k.want(members.ErrLastOwner, k.Directory.Delete(k.ctx, "s", "ann"))
+	k.want(members.ErrLastOwner, k.Directory.Put(k.ctx, members.Operator, "s", reader, 0))
+	k.want(members.ErrLastOwner, k.Directory.Delete(k.ctx, members.Operator, "s", "ann"))
 	k.is("s", "ann", members.Owner)
-	k.want(nil, k.Directory.Delete(k.ctx, "s", "bob"))
+	k.remove("s", "bob")
 	k.put("s", "cid", members.Owner)
-	k.want(nil, k.Directory.Put(k.ctx, "s", reader))
+	k.want(nil, k.Directory.Put(k.ctx, members.Operator, "s", reader, 0))
 	k.is("s", "ann", members.Reader)
-	k.want(members.ErrLastOwner, k.Directory.Delete(k.ctx, "s", "cid"))
+	k.want(members.ErrLastOwner, k.Directory.Delete(k.ctx, members.Operator, "s", "cid"))
 	k.lists("s", "", 10, "ann", "cid")
 }
 
@@ -127,8 +127,8 @@ func testEnded(k *kit) {
 	_, listErr := k.Directory.List(ctx, "s", "", 10)
 	for what, err := range map[string]error{
 		"Role": roleErr, "List": listErr,
-		"Put":    k.Directory.Put(ctx, "s", members.Member{UserID: "bob", Role: members.Owner}),
-		"Delete": k.Directory.Delete(ctx, "s", "ann"),
+		"Put":    k.Directory.Put(ctx, members.Operator, "s", members.Member{UserID: "bob", Role: members.Owner}, 0),
+		"Delete": k.Directory.Delete(ctx, members.Operator, "s", "ann"),
 		"Create": k.Directory.Create(ctx, "t", "ann", 0),
 	} {
 		if err == nil {

@@ -9,6 +9,7 @@ var deletionCases = []testCase{
 	{"MembersGoWithTheirSpace", testDeletion},
 	{"NewMembersOfADeletedSpaceStay", testNewMembers},
 	{"SpaceIsDeletedTwice", testDeletedTwice},
+	{"FormerOwnersChangeNothing", testFormerOwners},
 }
 
 // fill, delete and purge are those of the Harness.
@@ -63,7 +64,7 @@ func testNewMembers(k *kit) {
 	k.fill("s")
 	k.delete("s")
 	k.put("s", "bob", members.Writer)
-	k.want(nil, k.Directory.Delete(k.ctx, "s", "cid"))
+	k.remove("s", "cid")
 	k.put("s", "cid", members.Reader)
 	k.put("s", "dan", members.Owner)
 	k.fill("s")
@@ -88,4 +89,31 @@ func testDeletedTwice(k *kit) {
 	k.fill("s")
 	k.purge("s")
 	k.lists("s", "", 10, "cid")
+}
+
+// testFormerOwners: neither before a purge nor after it does an owner of before make the
+// space their own again, nor stand in for the owner that it needs.
+func testFormerOwners(k *kit) {
+	k.put("s", "ann", members.Owner)
+	k.put("s", "bob", members.Reader)
+	k.fill("s")
+	k.delete("s")
+	refused := func() {
+		k.Helper()
+		for _, user := range []string{"ann", "bob", "eve"} {
+			k.want(members.ErrNotTheirs, k.by("ann", "s", user, members.Owner))
+		}
+		k.want(members.ErrNotTheirs, k.by("ann", "s", "bob", ""))
+		k.want(members.ErrExists, k.Directory.Create(k.ctx, "s", "ann", 0))
+	}
+	refused()
+	k.put("s", "cid", members.Owner)
+	k.want(members.ErrLastOwner, k.by("cid", "s", "cid", ""))
+	k.want(nil, k.by("cid", "s", "dan", members.Owner))
+	k.want(nil, k.by("cid", "s", "cid", members.Writer))
+	k.want(members.ErrLastOwner, k.by("dan", "s", "dan", ""))
+	refused()
+	k.purge("s")
+	refused()
+	k.lists("s", "", 10, "cid", "dan")
 }

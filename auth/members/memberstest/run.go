@@ -28,7 +28,7 @@ type Harness struct {
 // registers on its t what closes it.
 func Run(t *testing.T, open func(t testing.TB) Harness) {
 	t.Helper()
-	for _, c := range slices.Concat(plainCases, spaceCases, deletionCases, raceCases) {
+	for _, c := range slices.Concat(plainCases, actorCases, spaceCases, deletionCases, raceCases) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.run(&kit{TB: t, Harness: open(t), ctx: t.Context()})
@@ -49,9 +49,16 @@ type kit struct {
 	ctx context.Context //nolint:containedctx // of this one case
 }
 
+// put and remove are by an operator.
 func (k *kit) put(space protocol.SpaceID, user string, role members.Role) {
 	k.Helper()
-	k.want(nil, k.Directory.Put(k.ctx, space, members.Member{UserID: user, Role: role}))
+	m := members.Member{UserID: user, Role: role}
+	k.want(nil, k.Directory.Put(k.ctx, members.Operator, space, m, 0))
+}
+
+func (k *kit) remove(space protocol.SpaceID, user string) {
+	k.Helper()
+	k.want(nil, k.Directory.Delete(k.ctx, members.Operator, space, user))
 }
 
 // want compares an error with the one it must be.
