@@ -204,7 +204,8 @@ func TestClocksDiffer(t *testing.T) {
 			d := f.Members()
 			member := func(user string) {
 				t.Helper()
-				if err := d.Put(t.Context(), members.Operator, space, members.Member{UserID: user, Role: members.Owner}, 0); err != nil {
+				m := members.Member{UserID: user, Role: members.Owner}
+				if err := d.Put(t.Context(), members.Operator, space, m, 0); err != nil {
 					t.Fatal(err)
 				}
 			}

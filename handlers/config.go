@@ -50,7 +50,8 @@ type Config struct {
 	Authenticator auth.Authenticator
 	Policy        auth.Policy
 	// Members are those that the policy goes by; it is the Policy, or what that goes
-	// by. Owners change them by HTTP. Nil: there are no routes for that.
+	// by. Owners change them by HTTP, and nobody else does, whatever the Policy allows.
+	// Nil: there are no routes for that.
 	Members *members.Policy
 	// Tickets are for clients that cannot send a header when they open a poke
 	// stream. Nil: tickets signed with a key of this Handler's own, which another

@@ -41,6 +41,9 @@ func (x *exchange) gc() error {
 	if _, err := x.readBody(); err != nil {
 		return err
 	}
+	if err := ended(caller); err != nil {
+		return err
+	}
 	done, err := g.Run(x.r.Context())
 	if err != nil {
 		return err

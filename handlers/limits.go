@@ -50,8 +50,9 @@ type Limits struct {
 	// UserRate bounds the requests of each user who is signed in, AddressRate those of
 	// each address (of each /64 in IPv6), beyond it 429.
 	UserRate, AddressRate limit.Rate
-	// UserSpaces bounds the spaces that each user who is signed in creates by pushing to
-	// them, AddressSpaces those of each address, beyond it 429.
+	// UserSpaces bounds the spaces that each user who is signed in makes their own, and
+	// those that they create by pushing to them, AddressSpaces those of each address, beyond
+	// it 429.
 	UserSpaces, AddressSpaces limit.Rate
 	// UserRejections bounds the mutations that are acknowledged as rejected because a user who
 	// is signed in, or an address of users who are not, may only read, and SpaceRejections those
@@ -142,7 +143,8 @@ func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 // address is where the caller is counted.
 func (x *exchange) address() string { return addressKey(clientAddress(x.r, x.h.config.Proxies)) }
 
-// takeSpace counts a space that the caller's push would create. The engine calls it.
+// takeSpace counts a space that the caller creates: by making themself its owner, or by the
+// first push to it, for which the engine calls it.
 func (x *exchange) takeSpace() error {
 	l := &x.h.limits
 	if user := x.principal.UserID; user != "" {

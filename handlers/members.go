@@ -138,8 +138,8 @@ func pageOf(query string) (after string, limit int, err error) {
 	return after, limit, nil
 }
 
-// allowedToSelf lets owners do something with every member, and a member with
-// himself.
+// allowedToSelf lets owners do something with every member, and members with
+// themselves.
 func (x *exchange) allowedToSelf() error {
 	err := x.allowed(auth.Admin)
 	if errors.Is(err, auth.ErrForbidden) && x.self() {
@@ -166,8 +166,8 @@ func (x *exchange) getMember() error {
 	return x.marshal(members.Member{UserID: x.named.user, Role: role})
 }
 
-// putMember has an owner give somebody a role. Who is none may make himself the
-// owner of a space that is vacant; of any other he is told what a stranger is told.
+// putMember has an owner give somebody a role. Who is none may make themself the owner of
+// a space that is vacant; of any other they are told what a stranger is told.
 func (x *exchange) putMember() error {
 	if err := x.checkContent(); err != nil {
 		return err
@@ -175,9 +175,8 @@ func (x *exchange) putMember() error {
 	if err := x.identifyMember(); err != nil {
 		return err
 	}
-	stranger := x.allowed(auth.Admin)
-	if stranger != nil && (!errors.Is(stranger, auth.ErrForbidden) || !x.self()) {
-		return stranger
+	if _, err := x.maySetRole(); err != nil {
+		return err
 	}
 	body, err := x.readBody()
 	if err != nil {
@@ -187,23 +186,52 @@ func (x *exchange) putMember() error {
 	if err != nil {
 		return err
 	}
-	m := members.Member{UserID: x.named.user, Role: role}
+	owner, err := x.maySetRole()
 	switch {
-	case stranger == nil:
-		err = x.h.config.Members.Put(x.r.Context(), x.principal, x.caller.Space, m)
+	case err != nil:
+	case owner:
+		err = x.setRole(role)
 	case role == members.Owner:
 		err = x.create()
 	default:
-		err = stranger
+		err = fmt.Errorf("who is no member gives themself no such role: %w", auth.ErrForbidden)
 	}
 	if err != nil {
 		return err
 	}
-	return x.marshal(m)
+	return x.marshal(members.Member{UserID: x.named.user, Role: role})
 }
 
-// create makes the caller the first owner of the space.
+// maySetRole reports whether the caller is an owner of the space; others may only try to
+// make it their own. It is asked before the body is read and after that.
+func (x *exchange) maySetRole() (owner bool, err error) {
+	err = x.stillAllowed(x.r.Context(), auth.Admin)
+	if errors.Is(err, auth.ErrForbidden) && x.self() {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// setRole makes the named user a member or changes the role.
+func (x *exchange) setRole(role members.Role) error {
+	p := x.h.config.Members
+	m := members.Member{UserID: x.named.user, Role: role}
+	err := p.Put(x.r.Context(), x.principal, x.caller.Space, m)
+	if errors.Is(err, members.ErrTooManyMembers) {
+		return refusal{
+			http.StatusConflict, "too_many_members",
+			fmt.Sprintf("A space may have %d members, and this one has.", p.MaxMembers()),
+		}
+	}
+	return err
+}
+
+// create makes the caller the first owner of the space. It is counted whether or not the
+// space is there, or the answer would tell.
 func (x *exchange) create() error {
+	if err := x.takeSpace(); err != nil {
+		return err
+	}
 	err := x.h.config.Members.Create(x.r.Context(), x.principal, x.caller.Space)
 	if errors.Is(err, members.ErrTooManySpaces) {
 		return refusal{

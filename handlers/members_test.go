@@ -383,6 +383,29 @@ func TestMembersPages(t *testing.T) {
 	}
 }
 
+// TestMaxMembers: at the limit one member more is refused in words; roles change, and who
+// goes makes room.
+func TestMaxMembers(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	policy := members.New(store.Members(), members.Options{MaxMembers: 2})
+	s := newServiceOn(t, store, func(c *handlers.Config) {
+		c.Dev, c.Authenticator, c.Policy, c.Members = false, guard{}, policy, policy
+	})
+	put := func(user, role string) { // that works
+		t.Helper()
+		wantAnswer(t, s, "ann", "PUT", membersPath("s", user), roleBody(role), 200,
+			`{"userID":"`+user+`","role":"`+role+`"}`)
+	}
+	put("ann", "owner")
+	put("bob", "reader")
+	w := do(s, request("PUT", membersPath("s", "cid"), roleBody("reader"), "Authorization", "token ann"))
+	refused(t, w, 409, "too_many_members", "A space may have 2 members, and this one has.")
+	put("bob", "writer")
+	wantAnswer(t, s, "bob", "DELETE", membersPath("s", "bob"), "", 204, "")
+	put("cid", "reader")
+}
+
 // TestOddMembers: ids come through a path as they are.
 func TestOddMembers(t *testing.T) {
 	t.Parallel()

@@ -114,7 +114,7 @@ func (x *exchange) stream(s *events, sub *poke.Subscription) error {
 func (x *exchange) mayStay() bool {
 	ctx, cancel := context.WithTimeout(x.r.Context(), recheckTimeout)
 	defer cancel()
-	err := x.h.config.Policy.Allow(ctx, x.principal, x.caller.Space, auth.Read)
+	err := x.stillAllowed(ctx, auth.Read)
 	return !errors.Is(err, auth.ErrForbidden) && !errors.Is(err, auth.ErrUnauthenticated)
 }
 

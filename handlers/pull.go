@@ -21,6 +21,9 @@ func (x *exchange) pull() error {
 	if err != nil {
 		return x.answerable(err)
 	}
+	if err := x.stillAllowed(x.r.Context(), auth.Read); err != nil {
+		return err
+	}
 	from := pulled{x.caller.Space, req.Cookie.Epoch, req.Cookie.Version}
 	if x.h.sizes.tooLarge(from) {
 		return answerTooLarge(x.h.config.MaxResponseBytes)

@@ -28,6 +28,9 @@ func (x *exchange) push() error {
 	}
 	req, err := x.decodePush(body)
 	if err == nil {
+		err = x.mayStillPush()
+	}
+	if err == nil {
 		x.caller.NewSpace, x.caller.NewClient = x.takeSpace, x.newClients(req.ClientGroupID)
 		err = x.h.config.Engine.Push(x.r.Context(), x.caller, req)
 	}
@@ -51,6 +54,15 @@ func (x *exchange) allowPush() error {
 	}
 	x.caller.Reader = &engine.Reader{MayWrite: x.mayWrite, Take: x.takeRejection}
 	return nil
+}
+
+// mayStillPush is stillAllowed for a push: whose right to write was taken away meanwhile, and who
+// may still read, is a reader.
+func (x *exchange) mayStillPush() error {
+	if err := ended(x.principal); err != nil {
+		return err
+	}
+	return x.allowPush()
 }
 
 // mayWrite asks the policy, which does not answer from memory, whether a reader of a moment

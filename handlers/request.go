@@ -1,11 +1,14 @@
 package handlers
 
 import (
+	"context"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/protocol"
@@ -100,6 +103,24 @@ func (x *exchange) admit(a auth.Action) error {
 // allowed asks the policy about the caller.
 func (x *exchange) allowed(a auth.Action) error {
 	return x.h.config.Policy.Allow(x.r.Context(), x.principal, x.caller.Space, a)
+}
+
+// stillAllowed asks again, once the body is there, what was asked before it was read. How
+// long that takes is the sender's choice, and meanwhile their token may have ended, or
+// their right been taken away.
+func (x *exchange) stillAllowed(ctx context.Context, a auth.Action) error {
+	if err := ended(x.principal); err != nil {
+		return err
+	}
+	return x.h.config.Policy.Allow(ctx, x.principal, x.caller.Space, a)
+}
+
+// ended reports that a principal's token is over.
+func ended(p auth.Principal) error {
+	if p.Expires.IsZero() || time.Now().Before(p.Expires) {
+		return nil
+	}
+	return fmt.Errorf("the token has ended meanwhile: %w", auth.ErrUnauthenticated)
 }
 
 // spaceOf reads the space from the query. Other parameters are the app's own

@@ -93,3 +93,65 @@ func TestNewSpacesOfAddress(t *testing.T) {
 		t.Errorf("the second space of another address: %d %s", w.Code, w.Body)
 	}
 }
+
+// takeOwn has a user make a space their own.
+func takeOwn(s *service, user, address, space string) *httptest.ResponseRecorder {
+	r := request("PUT", membersPath(space, user), roleBody("owner"), "Authorization", "token "+user)
+	r.RemoteAddr = address
+	return do(s, r)
+}
+
+// TestOwnSpacesOfUser: making a space one's own has the rate that creating it by a push
+// has, and it is the same one. At the limit a space that exists looks like one that does
+// not.
+func TestOwnSpacesOfUser(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newClub(t, func(c *handlers.Config) { c.UserSpaces = limit.Rate{PerSecond: 6. / 3600, Burst: 2} })
+		defer s.hub.Close()
+		if w := takeOwn(s, "ann", "192.0.2.1:1", "new"); w.Code != 200 {
+			t.Fatalf("the first: %d %s", w.Code, w.Body)
+		}
+		if w := pushTo(s, "ann", "192.0.2.1:1", "new"); w.Code != 200 {
+			t.Fatalf("the first push to it: %d %s", w.Code, w.Body)
+		}
+		for _, space := range []string{"absent", "hers"} {
+			w := takeOwn(s, "ann", "192.0.2.1:1", space)
+			refused(t, w, 429, "rate_limited", "One user may create 6 spaces an hour, and 2 at once.")
+			if got := w.Header().Get("Retry-After"); got != "600" {
+				t.Errorf("Retry-After = %s, want the 10 minutes until there is one", got)
+			}
+		}
+		// What is one's own already is nothing new, nor is a change of its members.
+		for range 5 {
+			for user, role := range map[string]string{"ann": "owner", "bob": "reader"} {
+				wantAnswer(t, s, "ann", "PUT", membersPath("new", user), roleBody(role), 200,
+					`{"userID":"`+user+`","role":"`+role+`"}`)
+			}
+		}
+		if w := takeOwn(s, "bob", "192.0.2.1:1", "b"); w.Code != 200 {
+			t.Errorf("another user: %d %s", w.Code, w.Body)
+		}
+		time.Sleep(10 * time.Minute)
+		if w := takeOwn(s, "ann", "192.0.2.1:1", "absent"); w.Code != 200 {
+			t.Errorf("after the time that was said: %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// TestOwnSpacesOfAddress: however many users are there.
+func TestOwnSpacesOfAddress(t *testing.T) {
+	t.Parallel()
+	s := newClub(t, func(c *handlers.Config) { c.AddressSpaces = limit.Rate{PerSecond: 0.5 / 3600, Burst: 3} })
+	for i := range 3 {
+		user := "user" + strconv.Itoa(i)
+		if w := takeOwn(s, user, "192.0.2.1:1", user); w.Code != 200 {
+			t.Fatalf("space %d of 3: %d %s", i, w.Code, w.Body)
+		}
+	}
+	refused(t, takeOwn(s, "eve", "192.0.2.1:2", "e"), 429, "rate_limited",
+		"One address may create 0.5 spaces an hour, and 3 at once.")
+	if w := takeOwn(s, "eve", "192.0.2.2:1", "e"); w.Code != 200 {
+		t.Errorf("another address: %d %s", w.Code, w.Body)
+	}
+}

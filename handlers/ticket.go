@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/replifire/replifire/auth"
@@ -56,8 +55,8 @@ func (x *exchange) admitListener() error {
 	if err != nil {
 		return err
 	}
-	if end := principal.Expires; !end.IsZero() && !time.Now().Before(end) {
-		return fmt.Errorf("the token behind the ticket has ended: %w", auth.ErrUnauthenticated)
+	if err := ended(principal); err != nil {
+		return err
 	}
 	if err := x.recognize(principal, space); err != nil {
 		return err

@@ -47,7 +47,8 @@ func TestWipeForgetsMembers(t *testing.T) {
 	if err := d.Create(t.Context(), "s", "bob", 1); err != nil {
 		t.Errorf("create by another user: %v", err)
 	}
-	if err := d.Put(t.Context(), members.Operator, "t", members.Member{UserID: "ann", Role: members.Owner}, 0); err != nil {
+	owner := members.Member{UserID: "ann", Role: members.Owner}
+	if err := d.Put(t.Context(), members.Operator, "t", owner, 0); err != nil {
 		t.Error(err)
 	}
 	if err := d.Create(t.Context(), "u", "ann", 1); err != nil {

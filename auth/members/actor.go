@@ -1,14 +1,5 @@
 package members
 
-import (
-	"fmt"
-
-	"github.com/replifire/replifire/auth"
-)
-
-// ErrNotTheirs: the change is not the actor's to make. It is an auth.ErrForbidden.
-var ErrNotTheirs = fmt.Errorf("who asks may not change this membership: %w", auth.ErrForbidden)
-
 // Actor is who changes members. What an actor may do is decided by the role that the
 // change itself reads, never by one that somebody remembers: a right that was taken
 // away cannot be used to get it back. The zero Actor may change nothing.

@@ -3,6 +3,7 @@ package members
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/protocol"
@@ -55,6 +56,8 @@ var (
 	ErrTooManySpaces = errors.New("user has created too many spaces")
 	// ErrTooManyMembers: the space has as many members as one may have.
 	ErrTooManyMembers = errors.New("space has too many members")
+	// ErrNotTheirs: the change is not the actor's to make. It is an auth.ErrForbidden.
+	ErrNotTheirs = fmt.Errorf("who asks may not change this membership: %w", auth.ErrForbidden)
 )
 
 // MaxListed is how many members List returns at the most.

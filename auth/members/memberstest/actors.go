@@ -112,14 +112,17 @@ func testRenewalRace(k *kit) {
 		space := protocol.SpaceID(fmt.Sprint("s", round))
 		k.put(space, "ann", members.Owner)
 		k.put(space, "eve", members.Owner)
-		renew := func(d members.Directory) error {
-			m := members.Member{UserID: "eve", Role: members.Owner}
-			return d.Put(k.ctx, members.User("eve"), space, m, 0)
+		var calls []func(members.Directory) error
+		for i := range 5 {
+			calls = append(calls, func(d members.Directory) error {
+				if i == 2 {
+					return d.Delete(k.ctx, members.User("ann"), space, "eve")
+				}
+				m := members.Member{UserID: "eve", Role: members.Owner}
+				return d.Put(k.ctx, members.User("eve"), space, m, 0)
+			})
 		}
-		remove := func(d members.Directory) error {
-			return d.Delete(k.ctx, members.User("ann"), space, "eve")
-		}
-		k.count(k.race(renew, renew, remove, renew, renew), members.ErrNotTheirs)
+		k.count(k.race(calls...), members.ErrNotTheirs)
 		k.is(space, "eve", "")
 	}
 }
