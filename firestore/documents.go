@@ -306,7 +306,7 @@ func readFields(doc *firestore.DocumentSnapshot) *fields {
 
 func (f *fields) fail(reason error) {
 	if f.err == nil {
-		f.err = corrupt(f.path, reason)
+		f.err = &corruptError{f.path, reason}
 	}
 }
 

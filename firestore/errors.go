@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -29,8 +31,20 @@ func unavailable(ctx context.Context, what string, err error) error {
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
-	return fmt.Errorf("%s: %w: %w", what, engine.ErrUnavailable, err)
+	return fmt.Errorf("%s: %w: %w", what, engine.ErrUnavailable, namelessError{err})
 }
+
+// named is where Firestore names a document, in quotes that something follows or else to
+// the end of its text.
+var named = regexp.MustCompile(`(?s)(/documents/|path <).*?('\s|$)`)
+
+// namelessError is an error whose text names no documents. They are named after users,
+// clients and keys, which have no place in a log.
+type namelessError struct{ error }
+
+func (e namelessError) Error() string { return named.ReplaceAllString(e.error.Error(), "$1-$2") }
+
+func (e namelessError) Unwrap() error { return e.error }
 
 // grpcError is an error that came from gRPC, whatever the SDK has wrapped it in.
 type grpcError interface {
@@ -43,7 +57,7 @@ type grpcError interface {
 // every reply may hide an earlier try that was applied (reliability.md F1–F3):
 // an ErrConflict may be our own success, and the caller finds out by reading.
 func commitError(err error) error {
-	return fmt.Errorf("committing: %w: %w", commitKind(err), err)
+	return fmt.Errorf("committing: %w: %w", commitKind(err), namelessError{err})
 }
 
 func commitKind(err error) error {
@@ -74,7 +88,25 @@ func commitKind(err error) error {
 	}
 }
 
-// corrupt says that a document is not as this package writes it.
-func corrupt(path string, reason error) error {
-	return fmt.Errorf("document %s: %w: %w", path, engine.ErrCorrupt, reason)
+// corruptError is engine.ErrCorrupt of a document that is not as this package writes it.
+// Its text says where that is, since somebody has to find it, but names no user.
+type corruptError struct {
+	path   string
+	reason error
 }
+
+func (e *corruptError) Error() string {
+	at := e.path
+	if parts := strings.Split(at, "/"); slices.Contains(ofUsers, parts[len(parts)-2]) {
+		at = strings.TrimSuffix(at, parts[len(parts)-1]) + "-"
+	}
+	return fmt.Sprintf("document %s: %v: %v", at, engine.ErrCorrupt, e.reason)
+}
+
+// ofUsers are the collections whose documents are named after users.
+var ofUsers = []string{membersCollection, creatorsCollection}
+
+func (e *corruptError) Unwrap() []error { return []error{engine.ErrCorrupt, e.reason} }
+
+// Document is the name of the document, for the commands of an operator.
+func (e *corruptError) Document() string { return e.path }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/googleapis/gax-go/v2/apierror"
@@ -68,6 +69,31 @@ func TestCommitKind(t *testing.T) {
 	for _, err := range []error{context.Canceled, errors.New("no status")} {
 		if got := firestore.CommitKind(err); !errors.Is(got, engine.ErrUnknownOutcome) {
 			t.Errorf("%v is %v, want %v", err, got, engine.ErrUnknownOutcome)
+		}
+	}
+}
+
+// TestErrorsNameNoDocuments: what Firestore says of one ends up in the log.
+func TestErrorsNameNoDocuments(t *testing.T) {
+	t.Parallel()
+	const in = "projects/p/databases/d/documents/spaces/s/members/ann o'neil\n|x"
+	for _, tt := range []struct{ text, want string }{
+		{"Document already exists: " + in, "Document already exists: projects/p/databases/d/documents/-"},
+		{"Document '" + in + "' has 2 bytes", "Document 'projects/p/databases/d/documents/-' has 2 bytes"},
+		{`Document "` + in + `" is bad`, `Document "projects/p/databases/d/documents/-`},
+		{`app: "p" path < Element { type: "members" name: "ann" } >`, `app: "p" path <-`},
+		{"Missing or insufficient permissions.", "Missing or insufficient permissions."},
+	} {
+		for kind, err := range map[string]error{
+			"read":   firestore.Unavailable(t.Context(), "reading", status.Error(codes.Internal, tt.text)),
+			"commit": firestore.CommitError(status.Error(codes.Internal, tt.text)),
+		} {
+			if got := err.Error(); !strings.HasSuffix(got, "desc = "+tt.want) {
+				t.Errorf("%s: %q, want %q at its end", kind, got, tt.want)
+			}
+			if got := status.Code(err); got != codes.Internal {
+				t.Errorf("%s: the code is %v, want that of the reply", kind, got)
+			}
 		}
 	}
 }

@@ -7,6 +7,8 @@ var (
 	EncodeValue = encodeValue
 	DecodeValue = decodeValue
 	CommitKind  = commitKind
+	CommitError = commitError
+	Unavailable = unavailable
 )
 
 // Shape is shape.

@@ -3,6 +3,7 @@ package firestore_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -83,6 +84,9 @@ func TestMemberWrittenByOthers(t *testing.T) {
 		if role != "" || !errors.Is(err, test.want) {
 			t.Errorf("role of %s is %q, %v, want none and %v", name, role, err, test.want)
 		}
+		if err != nil && strings.Contains(err.Error(), name) {
+			t.Errorf("the error names the user, and is logged: %v", err)
+		}
 	}
 }
 
@@ -156,9 +160,13 @@ func TestMembersUnavailable(t *testing.T) {
 		"Create": {"BeginTransaction", func() error { return d.Create(t.Context(), "s", "ann", 0) }},
 		"List":   {"RunQuery", func() error { _, err := d.List(t.Context(), "s", "", 9); return err }},
 	} {
-		f.faults.add(fault{method: test.method, code: codes.PermissionDenied})
-		if err := test.call(); !errors.Is(err, engine.ErrUnavailable) {
-			t.Errorf("%s: %v, want %v", name, err, engine.ErrUnavailable)
+		const text = "no right to projects/p/databases/d/documents/spaces/s/members/ann"
+		f.faults.add(fault{method: test.method, code: codes.PermissionDenied, text: text})
+		err := test.call()
+		if !errors.Is(err, engine.ErrUnavailable) || !strings.Contains(err.Error(), "no right to") {
+			t.Errorf("%s: %v, want %v and the reason", name, err, engine.ErrUnavailable)
+		} else if strings.Contains(err.Error(), "ann") {
+			t.Errorf("%s: the error names the user, and is logged: %v", name, err)
 		}
 		f.faults.clear()
 	}

@@ -31,7 +31,9 @@ type exchange struct {
 	principal auth.Principal
 	// body is the request's, and what it has taken of what all share.
 	body body
-	// named is what the path names, where it names a space.
+	// route is where the path leads to, nil if nowhere, and named what it names, where that
+	// is members of a space.
+	route *route
 	named membership
 	// err is why the request was refused or cut off.
 	err error

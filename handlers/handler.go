@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -135,6 +136,7 @@ func (x *exchange) serve(call func(endpoint, *exchange) error) error {
 	if route == nil {
 		route, x.named = x.h.members.find(x.r.URL)
 	}
+	x.route = route
 	if route == nil || route.api {
 		x.closeToCaches()
 	}
@@ -166,7 +168,7 @@ func (x *exchange) serve(call func(endpoint, *exchange) error) error {
 // the end are ignored, where http.ServeMux would redirect and a client would
 // repeat its POST as a GET.
 func (h *Handler) route(path string) *route {
-	parts := slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" })
+	parts := segments(path)
 	clean := "/" + strings.Join(parts, "/")
 	if r, ok := h.routes[clean]; ok {
 		return r
@@ -175,6 +177,34 @@ func (h *Handler) route(path string) *route {
 		return nil
 	}
 	return h.page
+}
+
+// segments are what slashes separate.
+func segments(path string) []string {
+	return slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" })
+}
+
+// beginning is a path as far as a route begins like that, and "-" for the rest.
+func (h *Handler) beginning(path string) string {
+	begun := ""
+	for _, part := range segments(path) {
+		next := begun + "/" + part
+		if !h.leads(next) {
+			return begun + "/-"
+		}
+		begun = next
+	}
+	return cmp.Or(begun, "/")
+}
+
+// leads reports whether a path is a route's, or the beginning of one.
+func (h *Handler) leads(path string) bool {
+	for known := range h.routes {
+		if strings.HasPrefix(known+"/", path+"/") {
+			return true
+		}
+	}
+	return path == spacesPath
 }
 
 // allow is the value of the Allow header.

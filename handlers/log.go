@@ -168,18 +168,28 @@ func seconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', 6, 64) + "s"
 }
 
-// loggedURL is the path and the space. Whatever else is in a query may be secret, and
-// the users that a path names are nobody's business.
+// loggedURL is the path and the space. Whatever else is in a query may be secret.
 func (x *exchange) loggedURL() string {
-	u := x.r.URL
-	if x.named.user != "" {
-		u = &url.URL{Path: "/api/spaces/" + string(x.named.space) + "/members/-"}
-	}
-	s := printable(u.EscapedPath(), maxLoggedText)
-	if space, err := spaceOf(u.RawQuery); err == nil && u.RawQuery != "" {
+	s := printable(x.loggedPath(), maxLoggedText)
+	query := x.r.URL.RawQuery
+	if space, err := spaceOf(query); err == nil && query != "" {
 		s += "?space=" + url.QueryEscape(printable(string(space), maxLoggedText))
 	}
 	return s
+}
+
+// loggedPath is the path without the user that it names. Of one that leads nowhere it is
+// only what could have led somewhere: the rest may be anything, the id of a user too.
+func (x *exchange) loggedPath() string {
+	switch {
+	case x.named.user != "":
+		u := url.URL{Path: spacesPath + "/" + string(x.named.space) + "/members/-"}
+		return u.EscapedPath()
+	case x.route == nil, x.route == x.h.page && x.w.status >= http.StatusBadRequest:
+		return x.h.beginning(x.r.URL.Path)
+	default:
+		return x.r.URL.EscapedPath()
+	}
 }
 
 // printable is a client's text, short and without anything that could break up

@@ -200,6 +200,59 @@ func TestSeverities(t *testing.T) {
 	}
 }
 
+// TestPathsInTheLog: of a path that leads nowhere only words of ours are logged, since the
+// rest may be the id of a user.
+func TestPathsInTheLog(t *testing.T) {
+	t.Parallel()
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/page.js" {
+			http.NotFound(w, r)
+		}
+	})
+	for path, want := range map[string]string{
+		"/api/spaces/a/b/members/mallory%40mail.com": "/api/spaces/-",
+		"/api/spaces/sp/member/mallory":              "/api/spaces/-",
+		"/api/spaces/sp/members/mallory/roles":       "/api/spaces/-",
+		"/api/spaces/mallory":                        "/api/spaces/-",
+		"/api/spaces":                                "/api/spaces",
+		"//api//spaces//sp/member/mallory":           "/api/spaces/-",
+		"/api%2Fspaces%2Fsp%2Fmembers%2Fmallory":     "/api/spaces/-",
+		"/api/space/sp/members/mallory":              "/api/-",
+		"/API/spaces/sp/members/mallory":             "/-",
+		"/spaces/sp/members/mallory":                 "/-",
+		"/api/replicache/push/mallory":               "/api/replicache/push/-",
+		"/api/replicache/mallory":                    "/api/replicache/-",
+		"/api/init-mallory":                          "/api/-",
+		"/mallory":                                   "/-",
+		"/page.js":                                   "/page.js",
+		"/api/spaces/sp/members":                     "/api/spaces/sp/members",
+		"/api/spaces/sp/members/mallory":             "/api/spaces/sp/members/-",
+		"/api//replicache/push/":                     "/api//replicache/push/",
+	} {
+		for _, pages := range []http.Handler{nil, page} {
+			if pages == nil && path == "/page.js" {
+				continue
+			}
+			var lines logLines
+			s := newClub(t, func(c *handlers.Config) { c.Logger, c.Page = lines.logger("p"), pages })
+			do(s, request("GET", path+"?user=mallory", ""))
+			if got := lines.all(t)[0]["httpRequest"].(map[string]any)["requestUrl"]; got != want+"?space=default" {
+				t.Errorf("%s is logged as %s, want %s", path, got, want)
+			}
+			if strings.Contains(lines.String(), "mallory") {
+				t.Errorf("%s: the log names the user: %s", path, lines.String())
+			}
+		}
+	}
+	// Without the policy there are no routes of members, and still no users in the log.
+	var lines logLines
+	do(newService(t, func(c *handlers.Config) { c.Logger = lines.logger("p") }),
+		request("GET", membersPath("sp", "mallory"), ""))
+	if got := lines.all(t)[0]["httpRequest"].(map[string]any)["requestUrl"]; got != "/api/spaces/-" {
+		t.Errorf("a member's path without the policy is logged as %s", got)
+	}
+}
+
 // TestLongTexts: an attacker's texts do not fill the log.
 func TestLongTexts(t *testing.T) {
 	t.Parallel()

@@ -8,9 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/auth/members"
@@ -39,12 +37,14 @@ func newMemberRoutes() *memberRoutes {
 	return &memberRoutes{all: getRoute((*exchange).listMembers), one: one}
 }
 
+// spacesPath is where they begin.
+const spacesPath = "/api/spaces"
+
 // find is the route of /api/spaces/{space}/members and what is below it, nil for any
-// other path, and on nil, where there are no such routes. What a path names is found with
-// or without a route. It looks at the path as it was sent: an id may have a slash, as %2F.
+// other path, and on nil, where there are no such routes. It looks at the path as it was
+// sent: an id may have a slash, as %2F.
 func (m *memberRoutes) find(u *url.URL) (*route, membership) {
-	parts := strings.Split(u.EscapedPath(), "/")
-	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+	parts := segments(u.EscapedPath())
 	for i, part := range parts {
 		plain, err := url.PathUnescape(part)
 		if err != nil {
@@ -52,20 +52,17 @@ func (m *memberRoutes) find(u *url.URL) (*route, membership) {
 		}
 		parts[i] = plain
 	}
-	if len(parts) < 4 || parts[0] != "api" || parts[1] != "spaces" || parts[3] != "members" {
+	if m == nil || len(parts) < 4 || "/"+parts[0]+"/"+parts[1] != spacesPath || parts[3] != "members" {
 		return nil, membership{}
 	}
-	named := membership{space: protocol.SpaceID(parts[2])}
-	if len(parts) > 4 {
-		named.user = parts[4]
-	}
-	switch {
-	case m == nil || len(parts) > 5:
-		return nil, named
-	case len(parts) == 5:
-		return m.one, named
+	space := protocol.SpaceID(parts[2])
+	switch len(parts) {
+	case 4:
+		return m.all, membership{space: space}
+	case 5:
+		return m.one, membership{space: space, user: parts[4]}
 	default:
-		return m.all, named
+		return nil, membership{}
 	}
 }
 

@@ -46,8 +46,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 // fail tells why, unless the command has told it in its own way.
 func (p *program) fail(err error, code int) int {
-	if !errors.Is(err, errTold) {
-		fmt.Fprintf(p.stderr, "replifire: %v\n", err)
+	if errors.Is(err, errTold) {
+		return code
+	}
+	fmt.Fprintf(p.stderr, "replifire: %v\n", err)
+	if e, ok := errors.AsType[interface {
+		error
+		Document() string
+	}](err); ok {
+		fmt.Fprintf(p.stderr, "The document is %q\n", e.Document()) // the error names no users
 	}
 	return code
 }

@@ -64,6 +64,19 @@ func TestMembersListsAll(t *testing.T) {
 	}
 }
 
+// TestDamagedMember: the error, which a service logs, names no user; the command does.
+func TestDamagedMember(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.patch(t, "spaces/s/members/mallory", `{"fields":{"userID":{"stringValue":"mallory"}}}`)
+	code, _, stderr := execute(t.Context(), d.environment(), "members", "list", "s")
+	trouble, document, _ := strings.Cut(stderr, "\n")
+	if code != 1 || !strings.Contains(trouble, "documents/spaces/s/members/-: ") || strings.Contains(trouble, "mallory") ||
+		!strings.Contains(document, `/documents/spaces/s/members/mallory"`) {
+		t.Errorf("members list exits with %d, %q", code, stderr)
+	}
+}
+
 // TestRemovedBesideAService: a service that remembers an owner whom an operator has
 // removed, or whose space an operator has deleted, lets them change nothing.
 func TestRemovedBesideAService(t *testing.T) {

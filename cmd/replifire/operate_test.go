@@ -60,10 +60,14 @@ func (d *database) fill(t *testing.T) {
 // damage sets the version of space "s" back to 0, as a careless person could.
 func (d *database) damage(t *testing.T) {
 	t.Helper()
-	url := "http://" + d.EmulatorHost + "/v1/projects/" + d.ProjectID +
-		"/databases/(default)/documents/spaces/s?updateMask.fieldPaths=version"
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, url,
-		strings.NewReader(`{"fields":{"version":{"integerValue":"0"}}}`))
+	d.patch(t, "spaces/s?updateMask.fieldPaths=version", `{"fields":{"version":{"integerValue":"0"}}}`)
+}
+
+// patch writes a document past the store.
+func (d *database) patch(t *testing.T, document, fields string) {
+	t.Helper()
+	url := "http://" + d.EmulatorHost + "/v1/projects/" + d.ProjectID + "/databases/(default)/documents/" + document
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, url, strings.NewReader(fields))
 	if err != nil {
 		t.Fatal(err)
 	}
