@@ -121,7 +121,7 @@ func TestDockerignoreKeepsTheSource(t *testing.T) {
 			patterns = append(patterns, l)
 		}
 	}
-	for _, want := range []string{".git", "**/node_modules", "**/.env"} {
+	for _, want := range []string{".git", "**/node_modules", "**/.env", "**/*.key.json", "**/ticket-keys"} {
 		if !slices.Contains(patterns, want) {
 			t.Errorf(".dockerignore has no line %s", want)
 		}
@@ -387,9 +387,15 @@ func TestCloudRunEnvironment(t *testing.T) {
 }
 
 // .gcloudignore takes .gitignore's lines in: what is not in the repository is not
-// uploaded either. The tests are, since the build runs them.
+// uploaded either, and secrets are not. The tests are, since the build runs them.
 func TestGcloudignore(t *testing.T) {
 	t.Parallel()
+	ignored := strings.Split(read(t, ".gitignore"), "\n")
+	for _, secret := range []string{".env", "*.key.json", "ticket-keys"} {
+		if !slices.Contains(ignored, secret) {
+			t.Errorf(".gitignore has no line %s", secret)
+		}
+	}
 	lines := strings.Split(read(t, ".gcloudignore"), "\n")
 	for _, want := range []string{".git", "#!include:.gitignore"} {
 		if !slices.Contains(lines, want) {

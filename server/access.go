@@ -70,7 +70,8 @@ func (s *Settings) authenticator(log *slog.Logger) (auth.Authenticator, func(), 
 	switch s.Auth {
 	case AuthFirebase:
 		f, err := token.NewFirebase(token.FirebaseConfig{
-			ProjectID: s.firebaseProject(), Logger: log, Emulator: s.AuthEmulatorHost != "",
+			ProjectID: s.firebaseProject(), Tenant: s.FirebaseTenant, Logger: log,
+			Emulator: s.AuthEmulatorHost != "",
 		})
 		if err != nil {
 			return nil, nil, err

@@ -42,6 +42,7 @@ func Flags(getenv func(string) string) kong.Option {
 			kong.PostBuild(f.prepare),
 			kong.Resolvers(kong.ResolverFunc(f.resolve)),
 			kong.ValueFormatter(f.help),
+			kong.Bind(variables(getenv)),
 			kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(duration)),
 		} {
 			if err := o.Apply(k); err != nil {
@@ -65,6 +66,9 @@ func duration(ctx *kong.DecodeContext, target reflect.Value) error {
 	target.SetInt(int64(d))
 	return nil
 }
+
+// variables finds environment variables.
+type variables func(name string) string
 
 // flags is what Flags adds to one parser.
 type flags struct {

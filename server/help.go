@@ -27,16 +27,17 @@ var help = map[string]string{
 	"policy": "Who may use a space: open, everybody any; authenticated, who is signed in any;" +
 		" members, whom its owners have made a member.",
 	"firebase-project": "Project whose ID tokens count; empty: that of the database.",
+	"firebase-tenant": "Tenant of that project whose ID tokens count, and no others. Empty: those of any tenant" +
+		" are refused.",
 	"auth-emulator-host": "Set where the Firebase Auth emulator runs: its unsigned tokens count" +
 		" and no others. Never on Cloud Run.",
 	"oidc-issuer":     "The OpenID Connect issuer, exactly as tokens name it.",
 	"oidc-audience":   "Whom tokens must be issued to: mostly the client id.",
 	"oidc-algorithms": "Signature algorithms that count, separated by commas.",
 	"oidc-user-claim": "The claim that is the user's id.",
-	"ticket-keys": "Keys of poke tickets, base64 of 32 bytes or more, one a line, the first one signs." +
-		" Without keys a ticket is good on the instance that issued it.",
-	"ticket-keys-file": "The same in a file, such as a mounted secret; read again when it changes." +
-		" It counts more.",
+	"ticket-keys-file": "File with the keys of poke tickets, such as a mounted secret, read again when it changes:" +
+		" base64 of 32 bytes or more, one a line, the first one signs. Without a file the same text may be in the" +
+		" variable [$REPLIFIRE_TICKET_KEYS]; without keys a ticket is good on the instance that issued it.",
 	"origins": "Origins of the web pages that may call, exact, separated by commas," +
 		" such as https://app.example.com. Empty: none.",
 	"dev": "Development mode: any page may call, /api/init needs no right," +

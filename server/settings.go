@@ -46,13 +46,17 @@ type Settings struct {
 	Auth             string   `env:"REPLIFIRE_AUTH" group:"access" default:"none"`
 	Policy           string   `env:"REPLIFIRE_POLICY" group:"access" default:"open"`
 	FirebaseProject  string   `env:"REPLIFIRE_FIREBASE_PROJECT" group:"access" placeholder:"ID"`
+	FirebaseTenant   string   `env:"REPLIFIRE_FIREBASE_TENANT" group:"access" placeholder:"ID"`
 	AuthEmulatorHost string   `env:"FIREBASE_AUTH_EMULATOR_HOST" group:"access" placeholder:"HOST:PORT"`
 	OIDCIssuer       string   `name:"oidc-issuer" env:"REPLIFIRE_OIDC_ISSUER" group:"access" placeholder:"URL"`
 	OIDCAudience     string   `name:"oidc-audience" env:"REPLIFIRE_OIDC_AUDIENCE" group:"access" placeholder:"ID"`
 	OIDCAlgorithms   []string `name:"oidc-algorithms" env:"REPLIFIRE_OIDC_ALGORITHMS" group:"access" default:"RS256"`
 	OIDCUserClaim    string   `name:"oidc-user-claim" env:"REPLIFIRE_OIDC_USER_CLAIM" group:"access" default:"sub"`
-	TicketKeys       string   `env:"REPLIFIRE_TICKET_KEYS" group:"access" placeholder:"KEYS"`
 	TicketKeysFile   string   `env:"REPLIFIRE_TICKET_KEYS_FILE" group:"access" placeholder:"FILE"`
+
+	// TicketKeys is no flag, since every user of a machine can read the arguments of its
+	// processes.
+	TicketKeys string `kong:"-" env:"REPLIFIRE_TICKET_KEYS"`
 
 	Origins     []string `env:"REPLIFIRE_ORIGINS" group:"access" placeholder:"ORIGIN"`
 	Dev         bool     `env:"REPLIFIRE_DEV" group:"access"`
@@ -75,6 +79,12 @@ type Settings struct {
 
 	// Service is set by Cloud Run: by nothing else do we know that it is Cloud Run.
 	Service string `name:"k-service" env:"K_SERVICE" hidden:""`
+}
+
+// BeforeApply is kong's hook, and takes what is no flag from the environment.
+func (s *Settings) BeforeApply(variable variables) error {
+	s.TicketKeys = variable("REPLIFIRE_TICKET_KEYS")
+	return nil
 }
 
 // Address is what to listen on, as net.Listen takes it.

@@ -77,7 +77,7 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		"REPLIFIRE_MAX_BODY_BYTES=3", "REPLIFIRE_PUSH_TIMEOUT=4s", "REPLIFIRE_HEARTBEAT=5s",
 		"REPLIFIRE_STREAM_LIFE=6m", "REPLIFIRE_DRAIN_TIMEOUT=7s", "REPLIFIRE_LOG_LEVEL=debug",
 		"REPLIFIRE_LOG_FORMAT=json", "REPLIFIRE_PULL_MAX_AGE=8s",
-		"REPLIFIRE_FIREBASE_PROJECT=f", "FIREBASE_AUTH_EMULATOR_HOST=h:2",
+		"REPLIFIRE_FIREBASE_PROJECT=f", "REPLIFIRE_FIREBASE_TENANT=t", "FIREBASE_AUTH_EMULATOR_HOST=h:2",
 		"REPLIFIRE_OIDC_ISSUER=https://i.example", "REPLIFIRE_OIDC_AUDIENCE=a",
 		"REPLIFIRE_OIDC_ALGORITHMS=ES256,RS256", "REPLIFIRE_OIDC_USER_CLAIM=uid",
 		"REPLIFIRE_TICKET_KEYS=k", "REPLIFIRE_TICKET_KEYS_FILE=/keys",
@@ -100,9 +100,9 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		"--origins=https://a.example,https://b.example", "--dev", "--allow-unsafe",
 		"--schema-versions=1,2", "--max-body-bytes=3", "--push-timeout=4s", "--heartbeat=5s",
 		"--stream-life=6m", "--drain-timeout=7s", "--log-level=debug", "--log-format=json",
-		"--pull-max-age=8s", "--firebase-project=f", "--auth-emulator-host=h:2",
+		"--pull-max-age=8s", "--firebase-project=f", "--firebase-tenant=t", "--auth-emulator-host=h:2",
 		"--oidc-issuer=https://i.example", "--oidc-audience=a", "--oidc-algorithms=ES256,RS256",
-		"--oidc-user-claim=uid", "--ticket-keys=k", "--ticket-keys-file=/keys",
+		"--oidc-user-claim=uid", "--ticket-keys-file=/keys",
 		"--max-bodies-bytes=4", "--max-mutations=5",
 		"--max-key-bytes=6", "--max-value-bytes=7", "--max-depth=8",
 		"--max-queue-pushes=9", "--max-queue-bytes=10", "--max-response-bytes=11",
@@ -120,7 +120,7 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		Host: "::1", Port: 1, Store: "memory",
 		FirestoreSettings: server.FirestoreSettings{ProjectID: "p", Database: "d", EmulatorHost: "h:1"},
 		Auth:              "firebase", Policy: "authenticated",
-		FirebaseProject: "f", AuthEmulatorHost: "h:2",
+		FirebaseProject: "f", FirebaseTenant: "t", AuthEmulatorHost: "h:2",
 		OIDCIssuer: "https://i.example", OIDCAudience: "a", OIDCAlgorithms: []string{"ES256", "RS256"},
 		OIDCUserClaim: "uid", TicketKeys: "k", TicketKeysFile: "/keys",
 		MaxSpacesPerUser: 9,
@@ -147,7 +147,7 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fromFlags, err := server.ParseSettings(flags, environment())
+	fromFlags, err := server.ParseSettings(flags, environment("REPLIFIRE_TICKET_KEYS=k")) // which is no flag
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +162,15 @@ func TestEverySettingIsAFlagAndAVariable(t *testing.T) {
 		if v.FieldByIndex(f.Index).IsZero() && f.Name != "Service" {
 			t.Errorf("setting %s is missing in this test", f.Name)
 		}
+	}
+}
+
+// TestKeysAreNoFlag: arguments can be read by others.
+func TestKeysAreNoFlag(t *testing.T) {
+	t.Parallel()
+	env := environment("GOOGLE_CLOUD_PROJECT=p")
+	if _, err := server.ParseSettings([]string{"--ticket-keys=k"}, env); err == nil {
+		t.Error("keys are taken from a flag")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4/json"
@@ -35,7 +36,12 @@ type rules struct {
 	soleAudience bool
 	// issuedAt and authTime: these claims must be there.
 	issuedAt, authTime bool
-	now                func() time.Time
+	// events: tokens of events are told by their claim events.
+	events bool
+	// tenants: it is Firebase's claim that names a tenant, which must be this one, or none.
+	tenants bool
+	tenant  string
+	now     func() time.Time
 }
 
 // claims are the registered claims and Firebase's. The parser matches names with
@@ -57,9 +63,12 @@ func (r rules) principal(payload []byte) (auth.Principal, error) {
 	if err := r.check(c); err != nil {
 		return auth.Principal{}, err
 	}
-	user, ok := all[r.userClaim].(string)
-	if n := utf8.RuneCountInString(user); !ok || n == 0 || n > MaxUserID {
-		return auth.Principal{}, refused("its user id is not a text of 1 to 128 characters")
+	if err := r.checkKind(all); err != nil {
+		return auth.Principal{}, err
+	}
+	user, err := r.userID(all)
+	if err != nil {
+		return auth.Principal{}, err
 	}
 	// When the token stops being accepted: a stream that is opened with what is left of
 	// it must not end, and be opened again, at once.
@@ -67,9 +76,48 @@ func (r rules) principal(payload []byte) (auth.Principal, error) {
 	return auth.Principal{UserID: user, Claims: payload, Expires: expires}, nil
 }
 
+// userID is the user's, who is nobody else: the parser makes U+FFFD of what is no
+// character, such as half a surrogate pair, so that two subjects would be one user.
+func (r rules) userID(all map[string]any) (string, error) {
+	user, ok := all[r.userClaim].(string)
+	if n := utf8.RuneCountInString(user); !ok || n == 0 || n > MaxUserID {
+		return "", refused("its user id is not a text of 1 to 128 characters")
+	}
+	if strings.ContainsFunc(user, func(c rune) bool { return c == utf8.RuneError || unicode.IsControl(c) }) {
+		return "", refused("its user id has what is no character, or a control character")
+	}
+	return user, nil
+}
+
+// checkKind refuses a token that is not for signing in, or of another tenant's users,
+// whose ids may be those of others here.
+func (r rules) checkKind(all map[string]any) error {
+	if _, ok := all["events"]; ok && r.events {
+		return refused("it tells of an event, as a logout token does, and signs nobody in")
+	}
+	if !r.tenants {
+		return nil
+	}
+	firebase, ok := all["firebase"].(map[string]any)
+	if !ok && all["firebase"] != nil {
+		return refused("one of its claims is not of the right type")
+	}
+	switch tenant := firebase["tenant"]; {
+	case tenant == nil && r.tenant == "", r.tenant != "" && tenant == r.tenant:
+		return nil
+	case r.tenant == "":
+		return refused("it is of a tenant: REPLIFIRE_FIREBASE_TENANT names the one whose tokens count")
+	default:
+		return refused("it is not of the tenant that REPLIFIRE_FIREBASE_TENANT names")
+	}
+}
+
 // parseClaims parses a payload into all claims and those of known types. It fails
 // for two members of one name at any depth.
 func parseClaims(payload []byte) (map[string]any, claims, error) {
+	if !utf8.Valid(payload) {
+		return nil, claims{}, refused("its payload is not UTF-8")
+	}
 	var all map[string]any
 	if json.Unmarshal(payload, &all) != nil || all == nil {
 		return nil, claims{}, refused("its payload is not a JSON object, or has two members of one name")

@@ -28,6 +28,9 @@ const (
 type FirebaseConfig struct {
 	// ProjectID is the Firebase project's id. It must not be empty.
 	ProjectID string
+	// Tenant is the project's tenant whose tokens count, and no others. "": tokens of any
+	// tenant are refused, since two tenants may have users of the same id.
+	Tenant string
 	// KeysURL has the project's keys as a JWK set: https, or http on this machine.
 	// "" is GoogleKeysURL.
 	KeysURL string
@@ -63,7 +66,7 @@ func NewFirebase(c FirebaseConfig) (*Firebase, error) {
 	if err := checkURL(address); err != nil {
 		return nil, fmt.Errorf("address of the Firebase keys: %w", err)
 	}
-	f := &Firebase{rules: firebaseRules(c.ProjectID, clock(c.Now))}
+	f := &Firebase{rules: firebaseRules(c.ProjectID, c.Tenant, clock(c.Now))}
 	client := keyClient(c.Client)
 	f.keys = newKeys(clock(c.Now), c.Logger, func(ctx context.Context) (fetched, error) {
 		return fetchKeys(ctx, client, address)
@@ -77,7 +80,7 @@ func NewFirebase(c FirebaseConfig) (*Firebase, error) {
 
 // firebaseRules are those of Firebase's documentation for third-party JWT
 // libraries (see GoogleKeysURL).
-func firebaseRules(project string, now func() time.Time) rules {
+func firebaseRules(project, tenant string, now func() time.Time) rules {
 	return rules{
 		issuer:       firebaseIssuer + project,
 		audience:     project,
@@ -85,6 +88,8 @@ func firebaseRules(project string, now func() time.Time) rules {
 		userClaim:    subject,
 		issuedAt:     true,
 		authTime:     true,
+		tenants:      true,
+		tenant:       tenant,
 		now:          now,
 	}
 }

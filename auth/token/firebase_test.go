@@ -116,6 +116,79 @@ func quotesNothing(t *testing.T, token string, err error) {
 	}
 }
 
+// TestFirebaseTenant: users of two tenants may have the same id, so only the tokens of one
+// are accepted, or of none.
+func TestFirebaseTenant(t *testing.T) {
+	t.Parallel()
+	s := tokentest.Start(t)
+	now := time.Now()
+	of := func(firebase any) string {
+		return s.Mint(nil, tokentest.With(tokentest.Claims("alice", now), "firebase", firebase))
+	}
+	tenant := func(name any) string { return of(map[string]any{"sign_in_provider": "password", "tenant": name}) }
+	none := newFirebase(t, s, token.FirebaseConfig{})
+	one := newFirebase(t, s, token.FirebaseConfig{Tenant: "tenant-a"})
+	for name, tc := range map[string]struct {
+		token     string
+		none, one bool // whether it is accepted
+	}{
+		"of no tenant":           {s.Token("alice", now), true, false},
+		"tenant is null":         {tenant(nil), true, false},
+		"no claim of Firebase's": {of(nil), true, false},
+		"of the tenant":          {tenant("tenant-a"), false, true},
+		"of another one":         {tenant("tenant-b"), false, false},
+		"in capitals":            {tenant("Tenant-a"), false, false},
+		"tenant is empty":        {tenant(""), false, false},
+		"tenant is a list":       {tenant([]string{"tenant-a"}), false, false},
+		"tenant is a number":     {tenant(1), false, false},
+		"a text of Firebase's":   {of("tenant-a"), false, false},
+		"named beside it": {
+			s.Mint(nil, tokentest.With(tokentest.Claims("alice", now), "tenant", "tenant-a")), true, false,
+		},
+	} {
+		for setting, f := range map[string]*token.Firebase{"none": none, "one": one} {
+			want := map[string]bool{"none": tc.none, "one": tc.one}[setting]
+			p, err := f.Authenticate(t.Context(), tc.token)
+			if want != (err == nil && p.UserID == "alice") || !want && !errors.Is(err, auth.ErrUnauthenticated) {
+				t.Errorf("%s, where %s is set: %q, %v; accepted: want %v", name, setting, p.UserID, err, want)
+			}
+		}
+	}
+	for _, f := range []*token.Firebase{none, one} {
+		_, err := f.Authenticate(t.Context(), tenant("tenant-b"))
+		if err == nil || !strings.Contains(err.Error(), "REPLIFIRE_FIREBASE_TENANT") {
+			t.Errorf("the refusal is %v, and does not name the setting", err)
+		}
+	}
+}
+
+// TestOtherSubjects: what a parser would take for the same text, or nobody can tell apart,
+// is no user's id. What is there is told apart to the bit.
+func TestOtherSubjects(t *testing.T) {
+	t.Parallel()
+	s := tokentest.Start(t)
+	f := newFirebase(t, s, token.FirebaseConfig{})
+	payload, err := json.Marshal(tokentest.Claims("SUBJECT", time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, err := json.Marshal(s.Header())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sub, want := range map[string]string{ // in JSON, and who that is; "": nobody
+		`a`: "a", `a\ud83d\ude00`: "a😀", "a😀": "a😀", `A`: "A", "\u00e9": "é", "e\u0301": "e\u0301", "a b": "a b",
+		`a\ud800`: "", `a\ud801`: "", `a\udc00`: "", `\ud800a`: "", `a\ufffd`: "", "a\ufffd": "", "a\xff": "", "a\xc3": "",
+		"\xed\xa0\x80": "", `a\u0000`: "", `a\n`: "", `a\u001b`: "", "a\u007f": "", "a\u0085": "",
+	} {
+		token := s.MintRaw(string(header), strings.ReplaceAll(string(payload), "SUBJECT", sub))
+		p, err := f.Authenticate(t.Context(), token)
+		if p.UserID != want || (err == nil) != (want != "") {
+			t.Errorf("sub %q is user %q, %v; want %q", sub, p.UserID, err, want)
+		}
+	}
+}
+
 func TestFirebaseEmulator(t *testing.T) {
 	t.Parallel()
 	s := tokentest.Start(t)
@@ -139,6 +212,9 @@ func TestFirebaseEmulator(t *testing.T) {
 		"RS256, cut":          "eyJhbGciOiJSUzI1NiJ9." + payload + ".",
 		"header twice":        "eyJhbGciOiJub25lIiwiYWxnIjoibm9uZSJ9." + payload + ".",
 		"nothing":             "..",
+		"of a tenant":         tokentest.Unsigned(tokentest.With(claims, "firebase", map[string]any{"tenant": "t"})),
+		"half a character":    tokentest.Unsigned(tokentest.With(claims, "sub", "a\ufffd")),
+		"a logout token":      "eyJhbGciOiJub25lIiwidHlwIjoibG9nb3V0K2p3dCJ9." + payload + ".",
 	} {
 		if _, err := f.Authenticate(t.Context(), bad); !errors.Is(err, auth.ErrUnauthenticated) {
 			t.Errorf("%s: Authenticate = %v, want ErrUnauthenticated", name, err)

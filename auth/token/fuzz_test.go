@@ -2,8 +2,10 @@ package token_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/auth/token"
@@ -32,7 +34,9 @@ func FuzzParseToken(f *testing.F) {
 			t.Errorf("Authenticate = %v, want ErrUnauthenticated", err)
 		}
 		p, err = unsigned.Authenticate(t.Context(), authorization)
-		if err == nil && (p.UserID == "" || len([]rune(p.UserID)) > token.MaxUserID) {
+		odd := func(r rune) bool { return r == '\ufffd' || unicode.IsControl(r) }
+		if err == nil && (p.UserID == "" || len([]rune(p.UserID)) > token.MaxUserID ||
+			strings.ContainsFunc(p.UserID, odd)) {
 			t.Errorf("user id %q was accepted", p.UserID)
 		}
 		if err != nil && !errors.Is(err, auth.ErrUnauthenticated) {

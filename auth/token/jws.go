@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -60,6 +61,9 @@ func (s signed) payload(ctx context.Context, token string) ([]byte, error) {
 		return nil, refused("it is not a JWS of an allowed algorithm")
 	}
 	header := jws.Signatures[0].Protected
+	if err := checkType(header.ExtraHeaders[jose.HeaderType]); err != nil {
+		return nil, err
+	}
 	if header.KeyID == "" {
 		return nil, refused("it does not say which key signed it")
 	}
@@ -79,6 +83,23 @@ func (s signed) payload(ctx context.Context, token string) ([]byte, error) {
 	return nil, refused("its signature is wrong")
 }
 
+// otherTypes are types, in the header typ, of what issuers sign beside tokens that show
+// who somebody is. An ID token has no type of its own.
+var otherTypes = []string{"logout+jwt", "secevent+jwt", "token-introspection+jwt"}
+
+// checkType refuses what is not meant to show who somebody is.
+func checkType(typ any) error {
+	name, ok := typ.(string)
+	if typ != nil && !ok {
+		return refused("its typ is not a text")
+	}
+	name = strings.ToLower(name)
+	if slices.Contains(otherTypes, strings.TrimPrefix(name, "application/")) {
+		return refused("its typ says that it signs nobody in")
+	}
+	return nil
+}
+
 // unsignedPayload is the payload of a token of the Auth emulator, which has an
 // empty signature.
 func unsignedPayload(_ context.Context, token string) ([]byte, error) {
@@ -92,9 +113,13 @@ func unsignedPayload(_ context.Context, token string) ([]byte, error) {
 	}
 	var h struct {
 		Algorithm string `json:"alg"`
+		Type      any    `json:"typ"`
 	}
 	if json.Unmarshal(header, &h) != nil || h.Algorithm != "none" {
 		return nil, refused("it is not an unsigned one of the emulator")
+	}
+	if err := checkType(h.Type); err != nil {
+		return nil, err
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {

@@ -80,6 +80,7 @@ func NewOIDC(c OIDCConfig) (*OIDC, error) {
 			audience:     c.Audience,
 			soleAudience: c.SoleAudience,
 			userClaim:    cmp.Or(c.UserClaim, subject),
+			events:       true,
 			now:          clock(c.Now),
 		},
 	}, nil

@@ -144,6 +144,50 @@ func TestOIDCClaims(t *testing.T) {
 	}
 }
 
+// TestOIDCKinds: an issuer signs other things too, by the same key and for the same
+// audience. What tells of a logout must not sign anybody in.
+func TestOIDCKinds(t *testing.T) {
+	t.Parallel()
+	i := startIssuer(t, nil)
+	claims := tokentest.With(tokentest.Claims("alice", time.Now()), "iss", i.url)
+	logout := map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}
+	refused := auth.ErrUnauthenticated
+	for name, tc := range map[string]struct {
+		typ    any
+		events any
+		want   error
+	}{
+		"an ID token":             {"JWT", nil, nil},
+		"of no type":              {nil, nil, nil},
+		"in small letters":        {"jwt", nil, nil},
+		"an access token":         {"at+jwt", nil, nil},
+		"of its whole type":       {"application/at+jwt", nil, nil},
+		"of the issuer's own":     {"id+jwt", nil, nil},
+		"a logout token":          {"logout+jwt", logout, refused},
+		"of its type only":        {"logout+jwt", nil, refused},
+		"in capitals":             {"Application/Logout+JWT", nil, refused},
+		"of no type, with events": {nil, logout, refused},
+		"with events":             {"JWT", logout, refused},
+		"events are a list":       {"JWT", []string{"http://schemas.openid.net/event/backchannel-logout"}, refused},
+		"a security event":        {"secevent+jwt", nil, refused},
+		"of an introspection":     {"token-introspection+jwt", nil, refused},
+		"a number for a type":     {1, nil, refused},
+	} {
+		token := i.Mint(map[string]any{"typ": tc.typ}, tokentest.With(claims, "events", tc.events))
+		got, err := i.oidc(t, "").Authenticate(t.Context(), token)
+		if !errors.Is(err, tc.want) || err == nil && got.UserID != "alice" {
+			t.Errorf("%s: Authenticate = %q, %v; want %v", name, got.UserID, err, tc.want)
+		}
+	}
+	// One that people choose may be half a character, and so another one's.
+	for _, uid := range []string{"a\ufffd", "a\x00"} {
+		token := i.Mint(nil, tokentest.With(claims, "uid", uid))
+		if got, err := i.oidc(t, "uid").Authenticate(t.Context(), token); !errors.Is(err, refused) {
+			t.Errorf("uid %q: Authenticate = %q, %v; want %v", uid, got.UserID, err, refused)
+		}
+	}
+}
+
 func TestOIDCRefusesBadTokens(t *testing.T) {
 	t.Parallel()
 	i := startIssuer(t, nil)

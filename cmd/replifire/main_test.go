@@ -72,6 +72,13 @@ func TestCommandLine(t *testing.T) {
 		"unknown command":  {args: []string{"run"}, code: 2, stderr: "run"},
 		"unknown flag":     {args: []string{"serve", "--fast"}, code: 2, stderr: "--fast"},
 		"wrong flag":       {args: []string{"serve", "--port=x"}, code: 2, stderr: "--port"},
+		"keys are no flag": {args: []string{"serve", "--ticket-keys=k"}, code: 2, stderr: "--ticket-keys"},
+		"keys of the environment": {
+			args:   []string{"serve"},
+			env:    []string{"REPLIFIRE_STORE=memory", "REPLIFIRE_TICKET_KEYS=SECRET"},
+			code:   1,
+			stderr: "REPLIFIRE_TICKET_KEYS",
+		},
 		"wrong environment": {
 			args:   []string{"serve"},
 			env:    []string{"REPLIFIRE_AUTH=oidc"},

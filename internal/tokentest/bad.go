@@ -92,6 +92,7 @@ func (s *Server) badHeaders(user string, now time.Time) []Case {
 		{"jwk", s.MintByStranger(map[string]any{"jwk": json.RawMessage(jwk)}, claims)},
 		{"x5u", s.MintByStranger(map[string]any{"x5u": s.url + "?x5u"}, claims)},
 		{"x5c", s.MintByStranger(map[string]any{"x5c": []string{certificate()}}, claims)},
+		{"typ of a logout token", s.Mint(map[string]any{"typ": "logout+jwt"}, claims)},
 		{"crit", s.Mint(map[string]any{"crit": []string{"exp"}, "exp": 1}, claims)},
 	}
 }
@@ -111,6 +112,9 @@ func (s *Server) badClaims(user string, now time.Time) []Case {
 		{"sub twice, spelt with an escape", twice(`"s\u0075b":"admin"`)},
 		{"SUB beside sub", twice(`"SUB":"admin"`)},
 		{"member twice, further down", twice(`"deep":{"a":[{"b":1,"b":2}]}`)},
+		{"payload is no UTF-8", twice("\"x\":\"\xff\"")},
+		{"sub with half a surrogate pair", s.MintRaw(string(encode(s.Header())),
+			strings.Replace(payload, `"sub":"`+user, `"sub":"`+user+`\ud800`, 1))},
 	}
 	for _, c := range []struct {
 		name, claim string
@@ -126,6 +130,9 @@ func (s *Server) badClaims(user string, now time.Time) []Case {
 		{"sub of 129 characters", "sub", strings.Repeat("ü", 129)},
 		{"sub not a string", "sub", 7},
 		{"sub missing", "sub", nil},
+		{"sub with what is no character", "sub", user + "\ufffd"},
+		{"sub with a control character", "sub", user + "\x00"},
+		{"of a tenant", "firebase", map[string]any{"tenant": "tenant-a"}},
 		{"expired", "exp", before},
 		{"exp missing", "exp", nil},
 		{"exp not a number", "exp", "tomorrow"},
