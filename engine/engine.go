@@ -38,6 +38,9 @@ const (
 	DefaultMaxQueueBytes = 64 << 20
 	// DefaultMaxQueuePushes bounds the pushes that wait for one space.
 	DefaultMaxQueuePushes = 10_000
+	// DefaultMaxWaitingBytes bounds the mutations that wait for all spaces. A request that
+	// has ended leaves its push waiting, and nobody else counts it.
+	DefaultMaxWaitingBytes = 128 << 20
 	// DefaultMaxSpaces bounds the spaces remembered between pushes.
 	DefaultMaxSpaces = 10_000
 	// DefaultMaxKnownBytes bounds the entries remembered of one space for its pushes.
@@ -75,6 +78,7 @@ type Options struct {
 	MaxReadBytes      int           // about, of entries read for one commit; also what one mutation may read
 	MaxQueueBytes     int           // waiting for one space
 	MaxQueuePushes    int           // waiting for one space
+	MaxWaitingBytes   int64         // waiting for all spaces
 	MaxKeyBytes       int           // of an entry, at most the constant of this name
 	MaxValueBytes     int           // of an entry, at most the constant of this name
 	MaxDepth          int           // of an entry's value, at most protocol.MaxDepth
@@ -110,6 +114,7 @@ func (o Options) withDefaults() Options {
 	o.MaxReadBytes = cmp.Or(o.MaxReadBytes, DefaultMaxReadBytes)
 	o.MaxBatchBytes = cmp.Or(o.MaxBatchBytes, DefaultMaxBatchBytes)
 	o.MaxQueueBytes = cmp.Or(o.MaxQueueBytes, DefaultMaxQueueBytes)
+	o.MaxWaitingBytes = cmp.Or(o.MaxWaitingBytes, DefaultMaxWaitingBytes)
 	o.MaxQueuePushes = cmp.Or(o.MaxQueuePushes, DefaultMaxQueuePushes)
 	o.MaxKeyBytes = cmp.Or(o.MaxKeyBytes, MaxKeyBytes)
 	o.MaxValueBytes = cmp.Or(o.MaxValueBytes, MaxValueBytes)
@@ -169,8 +174,9 @@ type Engine struct {
 	groups       *lru.Cache[protocol.ClientGroupID, ownership]
 	expectations expectations
 	chance       chance
-	// knownBytes is what all memos hold.
+	// knownBytes is what all memos hold, waiting what all pushes do that are not done.
 	knownBytes atomic.Int64
+	waiting    room
 	// readers are the spaces that are pulled from, and tailBytes what they hold.
 	readers   *lru.Cache[protocol.SpaceID, *reader]
 	tailBytes atomic.Int64
@@ -209,6 +215,7 @@ func New(store Store, mutators *mutate.Registry, o Options) *Engine {
 		opts:         o,
 		groups:       groups,
 		chance:       chance{from: o.Rand},
+		waiting:      room{bytes: o.MaxWaitingBytes},
 		expectations: expectations{after: o.ExpectAfter, absent: map[string]*record{}},
 		readers:      readers,
 		ctx:          ctx,
@@ -325,12 +332,19 @@ func (e *Engine) enqueue(id protocol.SpaceID, j *job) error {
 	if e.closed {
 		return ErrClosed
 	}
+	var ok bool
+	if j.released, ok = e.waiting.take(j.bytes); !ok {
+		return fullError{e.opts.MaxWaitingBytes}
+	}
 	s, ok := e.spaces[id]
 	if !ok {
 		s = newSpace(e, id)
 		e.spaces[id] = s
 	}
 	start, err := s.queue.add(j)
+	if err != nil {
+		j.released()
+	}
 	if err != nil || !start {
 		return err
 	}

@@ -17,7 +17,8 @@ var (
 	// ErrTemporary: a mutator asked for another try (mutate.Retry) until the push's
 	// time was over. What came before it is applied.
 	ErrTemporary = errors.New("mutator asks for another try later")
-	// ErrOverloaded: the space's queue is full. Nothing was applied.
+	// ErrOverloaded: the space's queue is full, or all queues together are. Nothing was
+	// applied.
 	ErrOverloaded = errors.New("queue of the space is full")
 	// ErrImporting: a backup is being put into the space, or an import was broken off:
 	// running it again ends it, and so does a reset. Nothing was applied or shown.
@@ -26,6 +27,20 @@ var (
 	// ErrUnknownOutcome too.
 	ErrClosed = errors.New("engine is closed")
 )
+
+// fullError is ErrOverloaded with the limit of what waits for all spaces.
+type fullError struct{ bytes int64 }
+
+// Error is for the log.
+func (f fullError) Error() string { return "queues of all spaces together are full" }
+
+// Is says what it is.
+func (f fullError) Is(target error) bool { return target == ErrOverloaded }
+
+// Limit is for the caller.
+func (f fullError) Limit() string {
+	return fmt.Sprintf("At most %d bytes of pushes wait for all spaces together.", f.bytes)
+}
 
 // overloadedError is ErrOverloaded with the limits of the queue that was full.
 type overloadedError struct{ pushes, bytes int }

@@ -34,6 +34,9 @@ type job struct {
 	ctx      context.Context
 	deadline time.Time
 	done     chan error // one slot
+	// released gives back, once, what the job takes of the room for all spaces' pushes. It
+	// takes that until its space is done with it, also when its request has ended before.
+	released func()
 
 	// Of a push: the mutations, and how many of them are decided and committed.
 	group     protocol.ClientGroupID
@@ -76,6 +79,7 @@ type operation struct {
 
 // finish tells the waiting request, once; what is said later is not heard.
 func (j *job) finish(err error) {
+	j.released()
 	select {
 	case j.done <- err:
 	default:
