@@ -48,7 +48,7 @@ type Limits struct {
 	// MaxUserStreams bounds the poke streams of a user who is signed in, beyond it 429.
 	MaxUserStreams int
 	// UserRate bounds the requests of each user who is signed in, AddressRate those of
-	// each address (of each /64 in IPv6), beyond it 429.
+	// each address (of each /64 in IPv6, and four times as many of each /48), beyond it 429.
 	UserRate, AddressRate limit.Rate
 	// UserSpaces bounds the spaces that each user who is signed in makes their own, and
 	// those that they create by pushing to them, AddressSpaces those of each address, beyond
@@ -79,21 +79,20 @@ func (l *Limits) negative() bool {
 
 // limits are the Limits at work.
 type limits struct {
-	users, addresses          *limit.Buckets
-	userSpaces, addressSpaces *limit.Buckets
-	userRejections            *limit.Buckets
-	spaceRejections           *limit.Buckets
-	userClients, groupClients *limit.Buckets
-	streams                   *limit.Slots
-	bodies                    bodies
+	users, userSpaces               *limit.Buckets
+	addresses, addressSpaces        networks
+	userRejections, spaceRejections *limit.Buckets
+	userClients, groupClients       *limit.Buckets
+	streams                         *limit.Slots
+	bodies                          bodies
 }
 
 func newLimits(l Limits) limits {
 	return limits{
 		users:           limit.NewBuckets(l.UserRate, maxBuckets),
-		addresses:       limit.NewBuckets(l.AddressRate, maxBuckets),
+		addresses:       newNetworks(l.AddressRate),
 		userSpaces:      limit.NewBuckets(l.UserSpaces, maxBuckets),
-		addressSpaces:   limit.NewBuckets(l.AddressSpaces, maxBuckets),
+		addressSpaces:   newNetworks(l.AddressSpaces),
 		userRejections:  limit.NewBuckets(l.UserRejections, maxBuckets),
 		spaceRejections: limit.NewBuckets(l.SpaceRejections, maxBuckets),
 		userClients:     limit.NewBuckets(l.NewClients, maxBuckets),
@@ -106,11 +105,12 @@ func newLimits(l Limits) limits {
 // throttleAddress refuses an address that asks too often, before anything is done
 // for it.
 func (x *exchange) throttleAddress() error {
-	b := x.h.limits.addresses
-	if b == nil {
+	n := x.h.limits.addresses
+	if n.addresses == nil {
 		return nil
 	}
-	return x.throttle(b, x.address(), "address")
+	seconds, whose, rate := n.take(clientAddress(x.r, x.h.config.Proxies))
+	return tooOften(seconds, whose, rate)
 }
 
 // throttleUser refuses a user who asks too often. Who is not signed in has an address
@@ -119,15 +119,15 @@ func (x *exchange) throttleUser() error {
 	if x.principal.UserID == "" {
 		return nil
 	}
-	return x.throttle(x.h.limits.users, x.principal.UserID, "user")
+	b := x.h.limits.users
+	return tooOften(b.Take(x.principal.UserID), "user", b.Rate())
 }
 
-func (x *exchange) throttle(b *limit.Buckets, key, whose string) error {
-	seconds := b.Take(key)
+// tooOften refuses a request for which there is a token only in so many seconds.
+func tooOften(seconds int, whose string, rate limit.Rate) error {
 	if seconds == 0 {
 		return nil
 	}
-	rate := b.Rate()
 	return throttled(seconds, "One %s may send %s requests a second, and %d at once.",
 		whose, number(rate.PerSecond), rate.Burst)
 }
@@ -148,22 +148,21 @@ func (x *exchange) address() string { return addressKey(clientAddress(x.r, x.h.c
 func (x *exchange) takeSpace() error {
 	l := &x.h.limits
 	if user := x.principal.UserID; user != "" {
-		if err := takeSpace(l.userSpaces, user, "user"); err != nil {
+		if err := tooManySpaces(l.userSpaces.Take(user), "user", l.userSpaces.Rate()); err != nil {
 			return err
 		}
 	}
-	if l.addressSpaces == nil {
+	if l.addressSpaces.addresses == nil {
 		return nil
 	}
-	return takeSpace(l.addressSpaces, x.address(), "address")
+	seconds, whose, rate := l.addressSpaces.take(clientAddress(x.r, x.h.config.Proxies))
+	return tooManySpaces(seconds, whose, rate)
 }
 
-func takeSpace(b *limit.Buckets, key, whose string) error {
-	seconds := b.Take(key)
+func tooManySpaces(seconds int, whose string, rate limit.Rate) error {
 	if seconds == 0 {
 		return nil
 	}
-	rate := b.Rate()
 	return throttled(seconds, "One %s may create %s spaces an hour, and %d at once.",
 		whose, number(math.Round(rate.PerSecond*3600*1000)/1000), rate.Burst)
 }

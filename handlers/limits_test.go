@@ -150,6 +150,47 @@ func TestClientAddress(t *testing.T) {
 	})
 }
 
+// TestSites: who has a large network of IPv6 cannot take a bucket for each address in it.
+func TestSites(t *testing.T) {
+	t.Parallel()
+	ipv6 := func(site, network int) string { return fmt.Sprintf("[2001:db8:%x:%x::1]:1", site, network) }
+	t.Run("requests", func(t *testing.T) {
+		t.Parallel()
+		s := newService(t, func(c *handlers.Config) { c.AddressRate = limit.Rate{PerSecond: 1e-3, Burst: 2} })
+		for range 4 { // one network alone takes no more than its own share
+			do(s, from(ipv6(1, 0)))
+		}
+		for i := range 6 {
+			if w := do(s, from(ipv6(1, 1+i))); w.Code != 200 {
+				t.Fatalf("network %d: %d %s", i, w.Code, w.Body)
+			}
+		}
+		refused(t, do(s, from(ipv6(1, 9))), 429, "rate_limited",
+			"One IPv6 network of 48 bits may send 0.004 requests a second, and 8 at once.")
+		for _, other := range []string{ipv6(2, 9), "192.0.2.1:1"} {
+			if w := do(s, from(other)); w.Code != 200 {
+				t.Errorf("another site, %s: %d %s", other, w.Code, w.Body)
+			}
+		}
+		for i := range 20 { // an address of IPv4 has no site
+			if w := do(s, from(fmt.Sprintf("192.0.2.%d:1", 2+i))); w.Code != 200 {
+				t.Errorf("address %d: %d %s", i, w.Code, w.Body)
+			}
+		}
+	})
+	t.Run("new spaces", func(t *testing.T) {
+		t.Parallel()
+		s := newService(t, func(c *handlers.Config) { c.AddressSpaces = limit.Rate{PerSecond: 1. / 3600, Burst: 1} })
+		for i := range 4 {
+			if w := pushTo(s, "", ipv6(1, i), fmt.Sprint("s", i)); w.Code != 200 {
+				t.Fatalf("space %d: %d %s", i, w.Code, w.Body)
+			}
+		}
+		refused(t, pushTo(s, "", ipv6(1, 9), "s9"), 429, "rate_limited",
+			"One IPv6 network of 48 bits may create 4 spaces an hour, and 4 at once.")
+	})
+}
+
 func TestUserRate(t *testing.T) {
 	t.Parallel()
 	rights := guard{map[string]bool{"ann read default": true, "bob read default": true}}

@@ -83,7 +83,7 @@ func TestPushOfReaderReadsTheRole(t *testing.T) {
 	}, "hers")
 	put := func(user string, role members.Role) {
 		t.Helper()
-		if err := store.Members().Put(t.Context(), "hers", members.Member{UserID: user, Role: role}); err != nil {
+		if err := store.Members().Put(t.Context(), members.Operator, "hers", members.Member{UserID: user, Role: role}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,7 +112,7 @@ func TestPushOfReaderReadsTheRole(t *testing.T) {
 	if got := pulled(s, "rob"); !strings.Contains(got, "will-0") {
 		t.Fatalf("rob's pull: %s", got)
 	}
-	if err := store.Members().Delete(t.Context(), "hers", "rob"); err != nil { // by another instance
+	if err := store.Members().Delete(t.Context(), members.Operator, "hers", "rob"); err != nil { // by another instance
 		t.Fatal(err)
 	}
 	refused(t, messages(s, "rob", 1), 403, "forbidden", "not allowed")
