@@ -148,6 +148,10 @@ type Caller struct {
 	NewClient func() error
 	// Reader is set for a caller who may read the space and not write to it.
 	Reader *Reader
+	// BeforeReading is called once before a pull reads entries from the store, or answers
+	// with more than 64 KiB from memory: never for one that finds nothing new. It may wait.
+	// Its error refuses the pull, and is what Pull returns. Nil: every pull may read.
+	BeforeReading func(context.Context) error
 }
 
 // Reader is what Push asks about a caller whose mutations it acknowledges as rejected,
@@ -161,6 +165,14 @@ type Reader struct {
 	// Take is asked once for each mutation before it is rejected. Its error ends the push
 	// there: what came before is acknowledged. It must not block.
 	Take func() error
+}
+
+// beforeReading is BeforeReading.
+func (c Caller) beforeReading(ctx context.Context) error {
+	if c.BeforeReading == nil {
+		return nil
+	}
+	return c.BeforeReading(ctx)
 }
 
 // Engine applies pushes to a Store and answers pulls from it. Make it with New,

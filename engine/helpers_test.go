@@ -228,19 +228,32 @@ func (v *view) tryPull(t *testing.T, e *engine.Engine, c engine.Caller, g protoc
 		v.apply(t, op)
 	}
 	checkEncoded(t, resp, operations)
-	for id, last := range resp.LastMutationIDChanges {
-		if last < v.last[id] {
-			t.Fatalf("lastMutationID of %s went back from %d to %d", id, v.last[id], last)
-		}
-		v.last[id] = last
-	}
-	if same && (v.ops > 0 || len(resp.LastMutationIDChanges) > 0) {
+	if same && v.ops > 0 {
 		t.Fatalf("a client ignores an answer with data under an equal cookie %s", resp.Cookie)
 	}
-	for id, r := range resp.Rejections {
-		v.refused[id] = append(v.refused[id], r...)
+	if err := v.learn(t, resp, same); err != nil {
+		return err
 	}
 	v.cookie = next
+	return nil
+}
+
+// learn applies what an answer says of the clients.
+func (v *view) learn(t *testing.T, resp *protocol.PullResponse, same bool) error {
+	t.Helper()
+	if resp.Clients == nil {
+		return nil
+	}
+	for c, err := range resp.Clients {
+		if err != nil {
+			return err
+		}
+		if same || c.LastMutationID < v.last[c.ID] {
+			t.Fatalf("lastMutationID of %s went from %d to %d; equal cookies: %v", c.ID, v.last[c.ID], c.LastMutationID, same)
+		}
+		v.last[c.ID] = c.LastMutationID
+		v.refused[c.ID] = append(v.refused[c.ID], c.Rejections...)
+	}
 	return nil
 }
 

@@ -4,29 +4,28 @@ import (
 	"context"
 	"iter"
 	"sync/atomic"
-
-	"github.com/replifire/replifire/protocol"
 )
 
-// firstPage is how many entries, or about how many bytes of them, a pull reads before it
-// answers: a change of usual size is then in memory, and what is larger is streamed.
-const firstPage, firstPageBytes = 256, 1 << 20
+// firstPage is how many entries, or clients, or about how many bytes of them, a pull reads
+// before it answers. A change of usual size is then in memory, an error of the store is an
+// answer of its own, and the reading of both has begun; what is more is streamed.
+const firstPage, firstPageBytes = 256, 64 << 10
 
-// page is the beginning of a sequence of entries, and the way to the rest.
-type page struct {
-	entries []Entry
-	next    func() (Entry, error, bool)
-	stop    func()
-	taken   *atomic.Bool
+// page is the beginning of a sequence of entries or clients, and the way to the rest.
+type page[T any] struct {
+	items []T
+	next  func() (T, error, bool) // nil: there is no rest
+	stop  func()
+	taken atomic.Bool
 }
 
-// readPage reads the first entries. A rest that nobody asks for is let go of
+// readPage reads the first of a sequence. A rest that nobody asks for is let go of
 // when ctx ends.
-func readPage(ctx context.Context, seq iter.Seq2[Entry, error]) (*page, error) {
+func readPage[T interface{ Bytes() int }](ctx context.Context, seq iter.Seq2[T, error]) (*page[T], error) {
 	next, stop := iter.Pull2(seq)
-	p := &page{next: next, stop: stop, taken: new(atomic.Bool)}
-	for bytes := 0; len(p.entries) < firstPage && bytes < firstPageBytes; {
-		e, err, ok := next()
+	p := &page[T]{next: next, stop: stop}
+	for bytes := 0; len(p.items) < firstPage && bytes < firstPageBytes; {
+		item, err, ok := next()
 		if err != nil {
 			stop()
 			return nil, err
@@ -35,50 +34,39 @@ func readPage(ctx context.Context, seq iter.Seq2[Entry, error]) (*page, error) {
 			p.next = nil
 			return p, nil
 		}
-		p.entries = append(p.entries, e)
-		bytes += e.Bytes()
+		p.items = append(p.items, item)
+		bytes += item.Bytes()
 	}
 	context.AfterFunc(ctx, p.close)
 	return p, nil
 }
 
 // close lets go of the rest, unless somebody has taken it: a sequence must not be stopped
-// by two at once.
-func (p *page) close() {
-	if p.taken.CompareAndSwap(false, true) {
+// by two at once. A page that was not read has none.
+func (p *page[T]) close() {
+	if p != nil && p.taken.CompareAndSwap(false, true) {
 		p.stop()
 	}
 }
 
-// patch turns the entries into operations; op's second result false leaves one out.
-func (p *page) patch(op func(Entry) (protocol.PatchOperation, bool)) iter.Seq2[protocol.PatchOperation, error] {
-	return func(yield func(protocol.PatchOperation, error) bool) {
-		if !p.taken.CompareAndSwap(false, true) {
-			yield(protocol.PatchOperation{}, context.Canceled)
-			return
-		}
-		defer p.stop()
-		for e, err := range p.all {
-			if err != nil {
-				yield(protocol.PatchOperation{}, err)
-				return
-			}
-			if o, wanted := op(e); wanted && !yield(o, nil) {
-				return
-			}
-		}
+// all yields everything, once: after that, or when the page was closed, it yields an error.
+func (p *page[T]) all(yield func(T, error) bool) {
+	if !p.taken.CompareAndSwap(false, true) {
+		var none T
+		yield(none, context.Canceled)
+		return
 	}
-}
-
-func (p *page) all(yield func(Entry, error) bool) {
-	for _, e := range p.entries {
-		if !yield(e, nil) {
+	defer p.stop()
+	for i, item := range p.items {
+		var none T
+		p.items[i] = none // while the rest is read, it may be gone
+		if !yield(item, nil) {
 			return
 		}
 	}
 	for p.next != nil {
-		e, err, ok := p.next()
-		if !ok || !yield(e, err) {
+		item, err, ok := p.next()
+		if !ok || !yield(item, err) || err != nil {
 			return
 		}
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"iter"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -11,11 +12,12 @@ import (
 
 // Pull answers with what has changed since the request's cookie, or with
 // everything where the cookie cannot be diffed from. All of it is of one
-// snapshot, and nothing is written. The answer's Patch reads on from the store
-// until ctx ends, so it is to be consumed before.
+// snapshot, and nothing is written. The answer's Clients and Patch read on from the store
+// until ctx ends, so they are to be consumed before, and within the hour for which stores
+// keep the moment.
 //
 // The errors are ErrForbidden, ErrImporting, *protocol.ErrorResponse, *protocol.DecodeError
-// for a cookie with no room above it, and those of Store.Snapshot.
+// for a cookie with no room above it, those of Store.Snapshot, and that of Caller.BeforeReading.
 func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) (*protocol.PullResponse, error) {
 	if err := e.checkSchema(req.SchemaVersion); err != nil {
 		return nil, err
@@ -34,9 +36,9 @@ func (e *Engine) Pull(ctx context.Context, c Caller, req *protocol.PullRequest) 
 		return nil, err
 	}
 	if p.unchanged() {
-		return p.response(req.Cookie.Raw, nil, 0, emptyPatch), nil
+		return p.response(req.Cookie.Raw, nil, emptyPatch), nil
 	}
-	if p.recalled { // of a head that may be later than the one for which memory was allowed
+	if p.inMemory { // of a head that may be later than the one for which memory was allowed
 		return p.changes(ctx)
 	}
 	if p.lostState() {
@@ -60,9 +62,8 @@ type pull struct {
 	known  bool // the group exists
 
 	// What changed since the cookie, if memory knows it.
-	recalled bool
-	entries  []*recent
-	clients  []Client
+	inMemory bool
+	recalled recalled
 }
 
 // open finds the head, and reads the group unless its owner is remembered: a pull
@@ -156,21 +157,32 @@ func (p *pull) stray() bool {
 	return c.Ours && c.Epoch == head.Epoch && head.contradicts(c.Version, c.Commit)
 }
 
+// smallAnswer is how many bytes of an answer from memory need no leave: the buffers of a
+// connection take about as much.
+const smallAnswer = 64 << 10
+
 // changes is the incremental answer.
 func (p *pull) changes(ctx context.Context) (*protocol.PullResponse, error) {
 	since := p.req.Cookie.Version
+	told := func(*Client) int64 { return since }
 	inMemory := p.recall()
 	cookie, err := p.req.Cookie.Next(p.head.Version, p.head.Epoch)
 	if err != nil {
 		return nil, err
 	}
 	cookie = p.named(cookie)
-	if inMemory {
-		resp := p.response(cookie.Raw, p.clients, since, inMemoryPatch(p.entries))
-		resp.Encoded = encodedPatch(p.entries)
-		return resp, nil
+	if !inMemory {
+		return p.answer(ctx, cookie, since, since, told, operationOf)
 	}
-	return p.answer(ctx, cookie, since, since, operationOf)
+	if p.recalled.bytes > smallAnswer {
+		if err := p.caller.beforeReading(ctx); err != nil {
+			return nil, err
+		}
+	}
+	entries := p.recalled.entries
+	resp := p.response(cookie.Raw, inMemoryClients(p.recalled.clients, told), inMemoryPatch(entries))
+	resp.Encoded = encodedPatch(entries)
+	return resp, nil
 }
 
 // recall finds the changes in the space's tail. The tail may be ahead of what was
@@ -179,15 +191,15 @@ func (p *pull) recall() bool {
 	if p.req.Version == 0 {
 		return false // its client was read at the moment of the snapshot
 	}
-	if p.recalled {
+	if p.inMemory {
 		return true
 	}
-	head, entries, clients, ok := p.reader.since(p.head, p.req.Cookie.Version, p.req.ClientGroupID)
-	if !p.known && len(clients) > 0 {
+	found, ok := p.reader.since(p.head, p.req.Cookie.Version, p.req.ClientGroupID)
+	if !p.known && len(found.clients) > 0 {
 		return false // the group was made after it was looked for
 	}
 	if ok {
-		p.head, p.entries, p.clients, p.recalled = head, entries, clients, true
+		p.head, p.recalled, p.inMemory = found.head, found, true
 	}
 	return ok
 }
@@ -209,9 +221,9 @@ func (p *pull) everything(ctx context.Context) (*protocol.PullResponse, error) {
 	}
 	cookie = p.named(cookie)
 	if !head.Exists() {
-		return p.response(cookie.Raw, nil, 0, clearFirst(emptyPatch)), nil
+		return p.response(cookie.Raw, nil, clearFirst(emptyPatch)), nil
 	}
-	resp, err := p.answer(ctx, cookie, head.Base, 0, func(e Entry) (protocol.PatchOperation, bool) {
+	resp, err := p.answer(ctx, cookie, head.Base, 0, p.told, func(e Entry) (protocol.PatchOperation, bool) {
 		return protocol.PatchOperation{Op: protocol.OpPut, Key: e.Key, Value: e.Value},
 			!e.Deleted
 	})
@@ -222,80 +234,130 @@ func (p *pull) everything(ctx context.Context) (*protocol.PullResponse, error) {
 	return resp, nil
 }
 
-// answer reads the clients and the first of the entries at the same time, each
-// after a version of its own.
+// RejectionLife is how long after a client was last seen its rejections are told to who
+// begins anew: a client that pushes before it has ever pulled is to learn what was refused,
+// and nobody what was refused long ago.
+const RejectionLife = time.Hour
+
+// told is the version up to which who begins anew has been told of a client's rejections, as
+// far as that can be known. Times in a space grow with its versions, so no clock matters.
+func (p *pull) told(c *Client) int64 {
+	switch cookie, head := p.req.Cookie, p.head; {
+	case cookie.Ours && cookie.Epoch == head.Epoch && cookie.Version < head.Floor:
+		return cookie.Version // it begins anew for the sake of old tombstones
+	case head.UpdatedAt.Sub(c.LastSeen) < RejectionLife:
+		return 0
+	default:
+		return c.Version
+	}
+}
+
+// answer reads the first of the clients and of the entries at the same time, each after a
+// version of its own. told is the version up to which a client's rejections are known.
 func (p *pull) answer(
 	ctx context.Context, cookie protocol.Cookie, entriesAfter, clientsAfter int64,
-	op func(Entry) (protocol.PatchOperation, bool),
+	told func(*Client) int64, op func(Entry) (protocol.PatchOperation, bool),
 ) (*protocol.PullResponse, error) {
-	var clients []Client
-	var page *page
-	group, gctx := errgroup.WithContext(ctx)
+	if err := p.caller.beforeReading(ctx); err != nil {
+		return nil, err
+	}
+	readClients := func() iter.Seq2[Client, error] {
+		return p.snap.Clients(ctx, p.req.ClientGroupID, clientsAfter)
+	}
+	var clients *page[Client]
+	var entries *page[Entry]
+	var group errgroup.Group
 	group.Go(func() (err error) {
-		clients, err = collectClients(p.snap.Clients(gctx, p.req.ClientGroupID, clientsAfter))
+		clients, err = readPage(ctx, readClients())
 		return err
 	})
 	group.Go(func() (err error) {
-		page, err = readPage(ctx, p.snap.Entries(ctx, entriesAfter))
+		entries, err = readPage(ctx, p.snap.Entries(ctx, entriesAfter))
 		return err
 	})
 	if err := group.Wait(); err != nil {
-		if page != nil {
-			page.close()
-		}
+		clients.close()
+		entries.close()
 		return nil, err
 	}
-	return p.response(cookie.Raw, clients, clientsAfter, page.patch(op)), nil
+	return p.response(cookie.Raw, clientChanges(clients, readClients, told), patchOf(entries, op)), nil
 }
 
-func collectClients(seq iter.Seq2[Client, error]) ([]Client, error) {
-	var clients []Client
-	for c, err := range seq {
-		if err != nil {
-			return nil, err
+// clientChanges are what is said of the clients of a page and its rest, or for who reads
+// them a second time, of those that again reads.
+func clientChanges(
+	first *page[Client], again func() iter.Seq2[Client, error], told func(*Client) int64,
+) iter.Seq2[protocol.ClientChange, error] {
+	all := first.all
+	return func(yield func(protocol.ClientChange, error) bool) {
+		seq := all
+		all = func(yield func(Client, error) bool) { again()(yield) }
+		for c, err := range seq {
+			if !yield(changeOf(&c, told), err) || err != nil {
+				return
+			}
 		}
-		clients = append(clients, c)
 	}
-	return clients, nil
 }
 
-// response fills the shape that both protocol versions share, with what has changed of
-// the clients after a version.
+// inMemoryClients is the same of clients that need no reading.
+func inMemoryClients(
+	clients []*Client, told func(*Client) int64,
+) iter.Seq2[protocol.ClientChange, error] {
+	return func(yield func(protocol.ClientChange, error) bool) {
+		for _, c := range clients {
+			if !yield(changeOf(c, told), nil) {
+				return
+			}
+		}
+	}
+}
+
+// patchOf turns entries into operations; op's second result false leaves one out.
+func patchOf(
+	entries *page[Entry], op func(Entry) (protocol.PatchOperation, bool),
+) iter.Seq2[protocol.PatchOperation, error] {
+	return func(yield func(protocol.PatchOperation, error) bool) {
+		for e, err := range entries.all {
+			if err != nil {
+				yield(protocol.PatchOperation{}, err)
+				return
+			}
+			if o, wanted := op(e); wanted && !yield(o, nil) {
+				return
+			}
+		}
+	}
+}
+
+// response fills the shape that both protocol versions share.
 func (p *pull) response(
-	cookie []byte, clients []Client, after int64, patch iter.Seq2[protocol.PatchOperation, error],
+	cookie []byte, clients iter.Seq2[protocol.ClientChange, error], patch iter.Seq2[protocol.PatchOperation, error],
 ) *protocol.PullResponse {
 	resp := &protocol.PullResponse{
-		Version:               p.req.Version,
-		Ahead:                 p.stray(),
-		Cookie:                cookie,
-		LastMutationIDChanges: map[protocol.ClientID]int64{},
-		Patch:                 patch,
+		Version: p.req.Version, Ahead: p.stray(), Cookie: cookie, Clients: clients, Patch: patch,
 	}
 	if p.req.Version == 0 {
 		c, _ := p.snap.Client(p.req.ClientID)
 		resp.LastMutationID = c.LastMutationID
 	}
-	for _, c := range clients {
-		resp.LastMutationIDChanges[c.ID] = c.LastMutationID
-		if r := rejections(c, after); len(r) > 0 {
-			if resp.Rejections == nil {
-				resp.Rejections = map[protocol.ClientID][]protocol.Rejection{}
-			}
-			resp.Rejections[c.ID] = r
-		}
-	}
 	return resp
 }
 
-// rejections are those among the acknowledgements that an answer delivers.
-func rejections(c Client, after int64) []protocol.Rejection {
-	var list []protocol.Rejection
+// changeOf is what an answer says of a client. Of the acknowledgements that it delivers, the
+// rejections are those that were not told before.
+func changeOf(c *Client, told func(*Client) int64) protocol.ClientChange {
+	change := protocol.ClientChange{ID: c.ID, LastMutationID: c.LastMutationID}
+	if len(c.Rejections) == 0 {
+		return change
+	}
+	after := told(c)
 	for _, r := range c.Rejections {
 		if r.Version > after {
-			list = append(list, protocol.Rejection{ID: r.MutationID, Name: r.Name, Reason: r.Reason})
+			change.Rejections = append(change.Rejections, protocol.Rejection{ID: r.MutationID, Name: r.Name, Reason: r.Reason})
 		}
 	}
-	return list
+	return change
 }
 
 func emptyPatch(func(protocol.PatchOperation, error) bool) {}

@@ -78,16 +78,13 @@ func (r *reader) recent() (Head, bool) {
 
 // since finds what has changed after a version in the tail, if that is of the same
 // history as head and not behind it.
-func (r *reader) since(
-	head Head, version int64, group protocol.ClientGroupID,
-) (Head, []*recent, []Client, bool) {
+func (r *reader) since(head Head, version int64, group protocol.ClientGroupID) (recalled, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.tail.sameHistory(head) || r.tail.head.Version < head.Version {
-		return Head{}, nil, nil, false
+		return recalled{}, false
 	}
-	entries, clients, ok := r.tail.since(version, group)
-	return r.tail.head, entries, clients, ok
+	return r.tail.since(version, group)
 }
 
 // look waits for a read that begins after the call and has docs in it.

@@ -127,6 +127,18 @@ type Client struct {
 	LastSeen   time.Time
 }
 
+// Bytes is about what the client takes in memory.
+func (c Client) Bytes() int {
+	n := len(c.ID) + len(c.GroupID)
+	for _, r := range c.Rejections {
+		n += len(r.Name) + len(r.Reason) + rejectionBytes
+	}
+	return n
+}
+
+// rejectionBytes is about what a rejection takes in memory beside its texts.
+const rejectionBytes = 60
+
 // Rejection is a mutation that was refused for good.
 type Rejection struct {
 	MutationID int64

@@ -51,6 +51,14 @@ type recent struct {
 	operation json.RawMessage
 }
 
+// recalled are changes that need no reading.
+type recalled struct {
+	head    Head // up to which they are
+	entries []*recent
+	clients []*Client // of one group
+	bytes   int       // about what an answer with them has
+}
+
 // inMemoryPatch are changes that need no reading.
 func inMemoryPatch(entries []*recent) iter.Seq2[protocol.PatchOperation, error] {
 	return func(yield func(protocol.PatchOperation, error) bool) {
@@ -85,7 +93,7 @@ func (c change) before(d change) bool {
 
 func (c change) bytes() int {
 	if c.isClient {
-		return 2*len(c.id) + len(c.client.GroupID) + 200*len(c.client.Rejections) + changeBytes
+		return len(c.id) + c.client.Bytes() + changeBytes
 	}
 	return 2*len(c.id) + len(c.entry.Value) + len(c.entry.operation) + changeBytes
 }
@@ -152,22 +160,23 @@ func (t *tail) trim() {
 
 // since are the changes after a version, those of clients of one group only; false
 // if the tail does not reach back so far.
-func (t *tail) since(version int64, group protocol.ClientGroupID) ([]*recent, []Client, bool) {
+func (t *tail) since(version int64, group protocol.ClientGroupID) (recalled, bool) {
 	if !t.live || version < t.from || version > t.head.Version {
-		return nil, nil, false
+		return recalled{}, false
 	}
-	var entries []*recent
-	var clients []Client
+	found := recalled{head: t.head}
 	t.changes.Ascend(change{version: version + 1}, func(c change) bool {
 		switch {
 		case !c.isClient:
-			entries = append(entries, c.entry)
+			found.entries = append(found.entries, c.entry)
+			found.bytes += len(c.entry.operation)
 		case c.client.GroupID == group:
-			clients = append(clients, *c.client)
+			found.clients = append(found.clients, c.client)
+			found.bytes += c.client.Bytes()
 		}
 		return true
 	})
-	return entries, clients, true
+	return found, true
 }
 
 // sameHistory reports whether it is certain that a head that was read is of the history the
@@ -199,7 +208,7 @@ func readChanges(ctx context.Context, snap Snapshot, after int64, limit int) ([]
 		entries = append(entries, e)
 	}
 	for c, err := range snap.Clients(ctx, "", after) {
-		if bytes += changeBytes; cmp.Or(err, overflow(bytes, limit)) != nil {
+		if bytes += len(c.ID) + c.Bytes() + changeBytes; cmp.Or(err, overflow(bytes, limit)) != nil {
 			return nil, nil, cmp.Or(err, errTooMuch)
 		}
 		clients = append(clients, c)

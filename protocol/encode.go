@@ -5,17 +5,19 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"maps"
-	"slices"
 	"strconv"
 	"unicode/utf8"
 )
 
-// encodeBuffer is how many bytes of a response are gathered before they are written.
-const encodeBuffer = 16 << 10
+const (
+	// encodeBuffer is how many bytes of a response are gathered before they are written.
+	encodeBuffer = 16 << 10
+	// maxKept is about how many bytes of rejections are kept until their turn comes.
+	maxKept = 64 << 10
+)
 
-// Encode writes the response as JSON to w, in pieces and while it reads the patch:
-// memory does not grow with the patch. It returns the patch's error or w's. What
+// Encode writes the response as JSON to w, in pieces and while it reads the clients and the
+// patch: memory grows with neither. It returns their error or w's. What
 // was written before an error is never a complete JSON text, so no client takes it
 // for an answer; and as long as the response is smaller than 16 KiB nothing is
 // written, so that an early error can still be answered as one.
@@ -32,11 +34,12 @@ func (r *PullResponse) Encode(w io.Writer) error {
 }
 
 // encoder gathers JSON text and writes it. Its first error stops the writing; whoever
-// gives it much to write looks at err from time to time.
+// gives it much to write looks at err from time to time. Without w it gathers all.
 type encoder struct {
-	w   io.Writer
-	buf []byte
-	err error
+	w       io.Writer
+	buf     []byte
+	written int64
+	err     error
 }
 
 func (e *encoder) response(r *PullResponse) error {
@@ -48,15 +51,12 @@ func (e *encoder) response(r *PullResponse) error {
 	if r.Version == 0 {
 		e.text(`,"lastMutationID":`)
 		e.integer(r.LastMutationID)
-	} else {
-		e.text(`,"lastMutationIDChanges":`)
-		members(e, r.LastMutationIDChanges, e.integer)
 	}
-	if len(r.Rejections) > 0 {
-		e.text(`,"rejections":`)
-		members(e, r.Rejections, e.rejections)
+	if err := e.clients(r); err != nil {
+		return err
 	}
 	e.text(`,"patch":[`)
+	r.BeforePatch = e.written + int64(len(e.buf))
 	if err := e.operations(r); err != nil {
 		return err
 	}
@@ -64,21 +64,94 @@ func (e *encoder) response(r *PullResponse) error {
 	return nil
 }
 
-// members writes a map as an object, sorted by the members' names.
-func members[V any](e *encoder, m map[ClientID]V, value func(V)) {
-	e.text("{")
-	for i, id := range slices.Sorted(maps.Keys(m)) {
-		e.comma(i)
-		e.string(string(id))
-		e.text(":")
-		value(m[id])
+// clients writes what has changed of the group's clients. Version 0 has no
+// lastMutationIDChanges.
+func (e *encoder) clients(r *PullResponse) error {
+	if r.Version != 0 {
+		e.text(`,"lastMutationIDChanges":{`)
 	}
-	e.text("}")
+	if r.Clients == nil {
+		if r.Version != 0 {
+			e.text("}")
+		}
+		return nil
+	}
+	c := clients{encoder: e}
+	if r.Version != 0 {
+		r.Clients(c.acknowledge)
+		e.text("}")
+		e.verbatim(c.later.buf)
+	}
+	if c.err == nil && (r.Version == 0 || c.kept < c.read) {
+		c.read = 0
+		r.Clients(c.reject)
+	}
+	if c.told > 0 {
+		e.text("}")
+	}
+	return c.err
 }
 
-func (e *encoder) rejections(list []Rejection) {
-	e.text("[")
-	for i, r := range list {
+// clients writes two objects from one sequence: the lastMutationIDChanges while it reads, and
+// the rejections, which it keeps meanwhile. If these are too many to be kept, the sequence is
+// read again for the rest of them.
+type clients struct {
+	*encoder
+
+	read  int     // clients of the sequence
+	later encoder // keeps the rejections of the first of them
+	kept  int     // how many these are
+	told  int     // how many clients have rejections
+	err   error   // of the sequence, or of who is written to
+}
+
+// acknowledge writes the lastMutationID of the next client, and keeps its rejections.
+func (c *clients) acknowledge(change ClientChange, err error) bool {
+	if !c.goesOn(err) {
+		return false
+	}
+	c.comma(c.read)
+	c.string(string(change.ID))
+	c.text(":")
+	c.integer(change.LastMutationID)
+	if c.read++; len(c.later.buf) < maxKept {
+		c.rejections(&c.later, change)
+		c.kept = c.read
+	}
+	return true
+}
+
+// reject writes the rejections of the next client, if they were not kept.
+func (c *clients) reject(change ClientChange, err error) bool {
+	if !c.goesOn(err) {
+		return false
+	}
+	if c.read++; c.read > c.kept {
+		c.rejections(c.encoder, change)
+	}
+	return true
+}
+
+func (c *clients) goesOn(err error) bool {
+	if c.err = c.encoder.err; err != nil {
+		c.err = fmt.Errorf("read clients: %w", err)
+	}
+	return c.err == nil
+}
+
+// rejections writes those of a client, behind those of the clients before.
+func (c *clients) rejections(e *encoder, change ClientChange) {
+	if len(change.Rejections) == 0 {
+		return
+	}
+	if c.told == 0 {
+		e.text(`,"rejections":{`)
+	}
+	e.comma(c.told)
+	c.told++
+	e.string(string(change.ID))
+	e.text(":[")
+	for i, r := range change.Rejections {
 		e.comma(i)
 		e.text(`{"id":`)
 		e.integer(r.ID)
@@ -158,16 +231,21 @@ func (e *encoder) comma(i int) {
 	if i > 0 {
 		e.text(",")
 	}
-	if len(e.buf) >= encodeBuffer {
+	if len(e.buf) >= encodeBuffer && e.w != nil {
 		e.flush()
 	}
 }
 
 func (e *encoder) flush() {
-	if e.err == nil {
-		_, e.err = e.w.Write(e.buf)
-	}
+	e.write(e.buf)
 	e.buf = e.buf[:0]
+}
+
+func (e *encoder) write(text []byte) {
+	if e.err == nil {
+		_, e.err = e.w.Write(text)
+	}
+	e.written += int64(len(text))
 }
 
 func (e *encoder) text(s string)   { e.buf = append(e.buf, s...) }
@@ -181,9 +259,7 @@ func (e *encoder) verbatim(raw []byte) {
 		return
 	}
 	e.flush()
-	if e.err == nil {
-		_, e.err = e.w.Write(raw)
-	}
+	e.write(raw)
 }
 
 // appendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.

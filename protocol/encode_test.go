@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 	"testing"
@@ -34,6 +35,20 @@ func put(key, value string) protocol.PatchOperation {
 	return protocol.PatchOperation{Op: protocol.OpPut, Key: key, Value: json.RawMessage(value)}
 }
 
+// clients yields what has changed of clients, then err if there is one.
+func clients(err error, changes ...protocol.ClientChange) iter.Seq2[protocol.ClientChange, error] {
+	return func(yield func(protocol.ClientChange, error) bool) {
+		for _, c := range changes {
+			if !yield(c, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(protocol.ClientChange{}, err)
+		}
+	}
+}
+
 func TestEncode(t *testing.T) {
 	t.Parallel()
 	cookie := json.RawMessage(`{"order":1,"version":1,"epoch":"e"}`)
@@ -51,7 +66,11 @@ func TestEncode(t *testing.T) {
 			"version 1",
 			protocol.PullResponse{
 				Version: 1, Cookie: cookie, LastMutationID: 99,
-				LastMutationIDChanges: map[protocol.ClientID]int64{"b": 2, "a": 9007199254740991, "": 0, `"`: 3},
+				Clients: clients(nil,
+					protocol.ClientChange{LastMutationID: 0}, protocol.ClientChange{ID: `"`, LastMutationID: 3},
+					protocol.ClientChange{ID: "b", LastMutationID: 2},
+					protocol.ClientChange{ID: "a", LastMutationID: protocol.MaxMutationID},
+				),
 				Patch: patch(nil,
 					protocol.PatchOperation{Op: protocol.OpClear, Key: "ignored"},
 					put("", `null`),
@@ -60,7 +79,7 @@ func TestEncode(t *testing.T) {
 				),
 			},
 			`{"cookie":{"order":1,"version":1,"epoch":"e"},` +
-				`"lastMutationIDChanges":{"":0,"\"":3,"a":9007199254740991,"b":2},` +
+				`"lastMutationIDChanges":{"":0,"\"":3,"b":2,"a":9007199254740991},` +
 				`"patch":[{"op":"clear"},{"op":"put","key":"","value":null},` +
 				`{"op":"put","key":"a\"b","value": { "x" : [ 1 ] } },{"op":"del","key":"a/b"}]}`,
 		},
@@ -68,8 +87,8 @@ func TestEncode(t *testing.T) {
 			"version 0",
 			protocol.PullResponse{
 				Version: 0, Cookie: json.RawMessage("null"), LastMutationID: 7,
-				LastMutationIDChanges: map[protocol.ClientID]int64{"ignored": 2},
-				Patch:                 patch(nil, put("k", "1")),
+				Clients: clients(nil, protocol.ClientChange{ID: "ignored", LastMutationID: 2}),
+				Patch:   patch(nil, put("k", "1")),
 			},
 			`{"cookie":null,"lastMutationID":7,"patch":[{"op":"put","key":"k","value":1}]}`,
 		},
@@ -77,12 +96,15 @@ func TestEncode(t *testing.T) {
 			"rejections",
 			protocol.PullResponse{
 				Version: 1, Cookie: cookie,
-				Rejections: map[protocol.ClientID][]protocol.Rejection{
-					"b": {{ID: 3, Name: "n\n", Reason: "no"}},
-					"a": {{ID: 1, Name: "x", Reason: `"`}, {ID: 2}},
-				},
+				Clients: clients(nil,
+					protocol.ClientChange{
+						ID: "a", LastMutationID: 2, Rejections: []protocol.Rejection{{ID: 1, Name: "x", Reason: `"`}, {ID: 2}},
+					},
+					protocol.ClientChange{ID: "none", LastMutationID: 1},
+					protocol.ClientChange{ID: "b", LastMutationID: 4, Rejections: []protocol.Rejection{{ID: 3, Name: "n\n", Reason: "no"}}},
+				),
 			},
-			`{"cookie":{"order":1,"version":1,"epoch":"e"},"lastMutationIDChanges":{},"rejections":{` +
+			`{"cookie":{"order":1,"version":1,"epoch":"e"},"lastMutationIDChanges":{"a":2,"none":1,"b":4},"rejections":{` +
 				`"a":[{"id":1,"name":"x","reason":"\""},{"id":2,"name":"","reason":""}],` +
 				`"b":[{"id":3,"name":"n\n","reason":"no"}]},"patch":[]}`,
 		},
@@ -90,9 +112,10 @@ func TestEncode(t *testing.T) {
 			"rejections in version 0",
 			protocol.PullResponse{
 				Version: 0, Cookie: cookie,
-				Rejections: map[protocol.ClientID][]protocol.Rejection{"a": nil},
+				Clients: clients(nil, protocol.ClientChange{ID: "a", Rejections: []protocol.Rejection{{ID: 1, Name: "x"}}}),
 			},
-			`{"cookie":{"order":1,"version":1,"epoch":"e"},"lastMutationID":0,"rejections":{"a":[]},"patch":[]}`,
+			`{"cookie":{"order":1,"version":1,"epoch":"e"},"lastMutationID":0,` +
+				`"rejections":{"a":[{"id":1,"name":"x","reason":""}]},"patch":[]}`,
 		},
 	}
 	for _, tt := range tests {
@@ -216,6 +239,104 @@ func TestEncodeStopsAtWriteError(t *testing.T) {
 	if err := r.Encode(&pieces{fail: 1}); !errors.Is(err, errBroken) {
 		t.Errorf("got error %v, want the writer's", err)
 	}
+	asked := 0
+	r.Clients = func(yield func(protocol.ClientChange, error) bool) {
+		for range 1_000_000 {
+			if asked++; !yield(protocol.ClientChange{ID: "some client"}, nil) {
+				return
+			}
+		}
+	}
+	if err := r.Encode(&pieces{fail: 1}); !errors.Is(err, errBroken) || asked > 2000 {
+		t.Errorf("got error %v after %d clients, want the writer's", err, asked)
+	}
+}
+
+// TestEncodeManyClients: memory does not grow with the clients, nor with their rejections,
+// and none is left out.
+func TestEncodeManyClients(t *testing.T) {
+	t.Parallel()
+	for _, version := range []int{0, 1} {
+		for _, n := range []int{1, 100, 2000} {
+			var w pieces
+			reason := strings.Repeat("x", 1000)
+			r := protocol.PullResponse{Version: version, Cookie: json.RawMessage("1"), Clients: func(
+				yield func(protocol.ClientChange, error) bool,
+			) {
+				for i := range n {
+					c := protocol.ClientChange{ID: protocol.ClientID(fmt.Sprint("c", i)), LastMutationID: int64(i)}
+					if i%2 == 0 {
+						c.Rejections = []protocol.Rejection{{ID: int64(i), Name: "x", Reason: reason}}
+					}
+					if !yield(c, nil) {
+						return
+					}
+				}
+				if n > 1000 && len(w.each) == 0 {
+					t.Errorf("version %d: all %d clients were read before anything was written", version, n)
+				}
+			}}
+			if err := r.Encode(&w); err != nil {
+				t.Fatal(err)
+			}
+			checkClients(t, w.all, version, n)
+			for _, size := range w.each {
+				if size > 70<<10 {
+					t.Errorf("%d bytes were written at once, want what is kept of rejections at the most", size)
+				}
+			}
+		}
+	}
+}
+
+func checkClients(t *testing.T, text []byte, version, n int) {
+	t.Helper()
+	var body struct {
+		LastMutationIDChanges map[string]int64
+		Rejections            map[string][]protocol.Rejection
+	}
+	if err := json.Unmarshal(text, &body); err != nil {
+		t.Fatalf("version %d, %d clients: %v", version, n, err)
+	}
+	if got := len(body.LastMutationIDChanges); got != version*n {
+		t.Errorf("version %d, %d clients: got %d lastMutationIDs", version, n, got)
+	}
+	if got := len(body.Rejections); got != (n+1)/2 {
+		t.Errorf("version %d, %d clients: got rejections of %d", version, n, got)
+	}
+	for i := range n {
+		id := fmt.Sprint("c", i)
+		if r := body.Rejections[id]; len(r) != (i+1)%2 || len(r) > 0 && r[0].ID != int64(i) {
+			t.Errorf("version %d: rejections of %s: got %d", version, id, len(r))
+		}
+		if version == 1 && body.LastMutationIDChanges[id] != int64(i) {
+			t.Errorf("lastMutationID of %s: got %d", id, body.LastMutationIDChanges[id])
+		}
+	}
+	if bytes.Count(text, []byte(`"rejections"`)) != 1 {
+		t.Errorf("version %d, %d clients: rejections are there more than once", version, n)
+	}
+}
+
+// TestBeforePatch is how many bytes are for the asking group.
+func TestBeforePatch(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 1, 5000} {
+		var changes []protocol.ClientChange
+		for i := range n {
+			changes = append(changes, protocol.ClientChange{ID: protocol.ClientID(fmt.Sprint("c", i)), LastMutationID: 1})
+		}
+		r := protocol.PullResponse{
+			Version: 1, Cookie: json.RawMessage("1"), Clients: clients(nil, changes...), Patch: patch(nil, put("a", "1")),
+		}
+		var got strings.Builder
+		if err := r.Encode(&got); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.Index(got.String(), `{"op"`); r.BeforePatch != int64(want) {
+			t.Errorf("%d clients: got %d bytes before the patch, want %d", n, r.BeforePatch, want)
+		}
+	}
 }
 
 // TestEncodeErrors: after an error nothing complete was written, and nothing at all if
@@ -231,6 +352,8 @@ func TestEncodeErrors(t *testing.T) {
 		written  bool
 	}{
 		{"no cookie", protocol.PullResponse{Version: 1}, nil, false},
+		{"clients break", protocol.PullResponse{Version: 1, Cookie: one, Clients: clients(errBroken)}, errBroken, false},
+		{"clients break in version 0", protocol.PullResponse{Cookie: one, Clients: clients(errBroken)}, errBroken, false},
 		{"patch breaks at once", protocol.PullResponse{Version: 1, Cookie: one, Patch: patch(errBroken)}, errBroken, false},
 		{
 			"patch breaks",

@@ -58,9 +58,11 @@ func ExampleCookie_Reset() {
 
 func ExamplePullResponse_Encode() {
 	r := protocol.PullResponse{
-		Version:               1,
-		Cookie:                json.RawMessage(`{"order":9,"version":9,"epoch":"e"}`),
-		LastMutationIDChanges: map[protocol.ClientID]int64{"c1": 4},
+		Version: 1,
+		Cookie:  json.RawMessage(`{"order":9,"version":9,"epoch":"e"}`),
+		Clients: func(yield func(protocol.ClientChange, error) bool) {
+			yield(protocol.ClientChange{ID: "c1", LastMutationID: 4}, nil)
+		},
 		Patch: func(yield func(protocol.PatchOperation, error) bool) {
 			yield(protocol.PatchOperation{Op: protocol.OpDel, Key: "m1"}, nil)
 		},

@@ -27,21 +27,21 @@ type PullRequest struct {
 // PullResponse is the answer to a pull: everything in it is of one snapshot.
 type PullResponse struct {
 	// Version is that of the request and chooses the shape: version 1 carries
-	// LastMutationIDChanges, version 0 the one LastMutationID.
+	// lastMutationIDChanges, version 0 the one LastMutationID.
 	Version int
 	// Cookie is the JSON of the new cookie.
 	Cookie json.RawMessage
 	// Ahead: the request's cookie is of a version that the space has yet to reach, or that
 	// another commit has made. It is forged, or of a state that was lost. Not sent.
 	Ahead bool
-	// LastMutationIDChanges are those of the asking group since its cookie.
-	LastMutationIDChanges map[ClientID]int64
+	// Clients yields what has changed of the asking group's clients since its cookie, each
+	// client once: their lastMutationIDChanges, and their rejections, an extra field that
+	// Replicache ignores and @replifire/client reads. It is read while the answer is written,
+	// a second time if there are many rejections, and MUST then yield the same; an error ends
+	// it and the answer. Nil: nothing has changed.
+	Clients iter.Seq2[ClientChange, error]
 	// LastMutationID is the asking client's, in version 0.
 	LastMutationID int64
-	// Rejections are the refused ones among the mutations that
-	// LastMutationIDChanges acknowledges: an extra field that Replicache ignores
-	// and @replifire/client reads.
-	Rejections map[ClientID][]Rejection
 	// Patch yields the operations in the order they apply. It is read once, while
 	// the answer is written; an error ends it and the answer.
 	Patch iter.Seq2[PatchOperation, error]
@@ -49,6 +49,17 @@ type PullResponse struct {
 	// somebody has encoded them already; else it is nil. Encode writes these then, and
 	// does not read Patch.
 	Encoded iter.Seq[json.RawMessage]
+	// BeforePatch is set by Encode when it comes to the patch, which is the same for all who
+	// ask from the same cookie: how many bytes are before it, which are for the asking group.
+	BeforePatch int64
+}
+
+// ClientChange is what an answer says of a client.
+type ClientChange struct {
+	ID             ClientID
+	LastMutationID int64
+	// Rejections are the refused ones among the mutations that the answer acknowledges.
+	Rejections []Rejection
 }
 
 // Rejection tells a client that a mutation of its was refused for good.

@@ -92,6 +92,7 @@ type tab struct {
 	space  protocol.SpaceID
 	group  protocol.ClientGroupID
 	calls  []call
+	sent   int64 // when the last of calls was sent first
 	acked  int64
 	asked  map[protocol.ClientID]int64 // what was acknowledged when its pull began
 	cookie protocol.Cookie
@@ -123,6 +124,7 @@ func (j *Judge) Add(e Event) {
 		j.counts.Mutations += len(e.Mutations)
 		for _, m := range e.Mutations {
 			t.calls = append(t.calls, read(m))
+			t.sent = e.At
 		}
 	case e.Op == Push:
 		j.pushed(t, e)

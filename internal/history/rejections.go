@@ -4,12 +4,17 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/replifire/replifire/protocol"
 )
 
-// maxRejections is how many rejections of a client a server keeps: engine.MaxRejections.
-const maxRejections = 16
+const (
+	// maxRejections is how many rejections of a client a server keeps: engine.MaxRejections.
+	maxRejections = 16
+	// rejectionLife is how long who begins anew is told of them: engine.RejectionLife.
+	rejectionLife = time.Hour
+)
 
 // rejection is a refused mutation, as a pull tells it.
 type rejection struct {
@@ -24,7 +29,7 @@ type rejection struct {
 func (t *tab) since(patch []protocol.PatchOperation) map[protocol.ClientID]int64 {
 	anew := func(op protocol.PatchOperation) bool { return op.Op == protocol.OpClear }
 	if slices.ContainsFunc(patch, anew) {
-		return nil // it begins anew, and is told all that is kept
+		return nil // it begins anew, and is told all that is kept and not old
 	}
 	return maps.Clone(t.lmids)
 }
@@ -49,6 +54,9 @@ func (j *Judge) checkRejections(
 			m = newModel() // nothing of it is confirmed, so nothing is refused
 		}
 		got, want := told[id], m.kept(since[id])
+		if since == nil && len(got) == 0 && e.At-other.sent > int64(rejectionLife) {
+			want = nil // what was refused so long ago need not be told
+		}
 		if !slices.EqualFunc(got, want, sameMutation) {
 			j.violated(Rejections, t, e, "rejected of client %s since %d are said to be %v, want %v", id, since[id], got, want)
 		}

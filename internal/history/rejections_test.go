@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/internal/history"
@@ -32,6 +33,7 @@ type pulled struct {
 	outcome string // "" is applied
 	epoch   string // "" is e
 	version int
+	at      time.Duration // since the history began
 	anew    bool
 	last    int // of r-c1's mutations; 0: no change
 	// told are r-c1's rejections.
@@ -46,7 +48,8 @@ func (p pulled) String() string {
 	if p.outcome == lost {
 		return begins + "\n" + fmt.Sprintf(`{"type":"info",%s}`, line)
 	}
-	ends := fmt.Sprintf(`{"type":"ok",%s,"outcome":%q,"answer":%s}`, line, cmp.Or(p.outcome, "applied"), p.answer())
+	ends := fmt.Sprintf(`{"type":"ok","at":%d,%s,"outcome":%q,"answer":%s}`,
+		p.at, line, cmp.Or(p.outcome, "applied"), p.answer())
 	return begins + "\n" + ends
 }
 
@@ -114,6 +117,12 @@ func TestRejections(t *testing.T) {
 			pulled{client: "r-c2", version: 2, anew: true, last: 4, told: ids(2, 4)},
 		},
 		"all at a full resync": {creations(4, 4), pulled{version: 2, anew: true, last: 4, told: ids(2, 4)}},
+		"none at a full resync long after": {
+			creations(4, 4), pulled{version: 2, anew: true, last: 4, at: 2 * time.Hour},
+		},
+		"all at a full resync long after": {
+			creations(4, 4), pulled{version: 2, anew: true, last: 4, told: ids(2, 4), at: 2 * time.Hour},
+		},
 		"all after a reset": {
 			creations(4, 4), pulled{epoch: "f", version: 2, anew: true, last: 4, told: ids(2, 4)},
 		},
@@ -162,6 +171,13 @@ func TestRejectionsToldWrongly(t *testing.T) {
 			pulled{version: 2, last: 4, told: ids(4, 4)},
 			pulled{client: "r-c2", version: 2, anew: true, last: 4, told: ids(4, 4)},
 		},
+		"none at a full resync soon after": {
+			creations(4, 4), pulled{version: 2, anew: true, last: 4, at: 59 * time.Minute},
+		},
+		"some at a full resync long after": {
+			creations(4, 4), pulled{version: 2, anew: true, last: 4, told: ids(3, 4), at: 2 * time.Hour},
+		},
+		"none since the cookie, long after":  {creations(4, 4), pulled{version: 2, last: 4, at: 2 * time.Hour}},
 		"only the new ones at a full resync": {creations(4, 4), pulled{version: 2, anew: true, last: 4, told: ids(4, 4)}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -53,7 +53,7 @@ func (w *world) allActions() []action {
 		{2, 0, w.canListen, w.listen},
 		{1, 0, func() bool { return len(w.listeners) > 0 }, w.unlisten},
 		{1, Promote, always, w.promote},
-		{1, Slow, always, func() { w.pause(time.Second, 11*time.Second, 40*time.Second) }},
+		{1, Slow, always, func() { w.pause(time.Second, 11*time.Second, 40*time.Second, 50*time.Minute) }},
 		{6, 0, func() bool { return len(w.late) > 0 }, w.lateStep},
 	}, w.troubles()...)
 }

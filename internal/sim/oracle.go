@@ -22,11 +22,14 @@ type version struct {
 	seq    int // counts all commits, and what else changes a space
 	state  entries
 	lmids  map[protocol.ClientID]int64
-	// rejected are those of the clients in lmids.
+	// rejected are those of the clients in lmids, and seen is when each of them was last seen.
 	rejected rejected
+	seen     map[protocol.ClientID]time.Time
 	prev     *version
-	private  string // the audience that it concerns, "" if that is everybody
+	private  string    // the audience that it concerns, "" if that is everybody
 	at       time.Time // when it was committed
+	updated  time.Time // the same as the space says it
+	floor    int64
 	// dead are the groups of before the space was last deleted, and gone is what
 	// lmids was then; never changed.
 	dead map[protocol.ClientGroupID]bool
@@ -105,10 +108,18 @@ func (o *oracle) space(id protocol.SpaceID) *history {
 			all: map[string]*version{}, first: map[string]int{},
 			groups: map[protocol.ClientGroupID]bool{},
 		}
-		h.enter(&version{state: entries{}, lmids: map[protocol.ClientID]int64{}, rejected: rejected{}})
+		h.enter(newVersion(0))
 		o.spaces[id] = h
 	}
 	return h
+}
+
+// newVersion is that of a space nobody has written to.
+func newVersion(seq int) *version {
+	return &version{
+		seq: seq, state: entries{}, lmids: map[protocol.ClientID]int64{}, rejected: rejected{},
+		seen: map[protocol.ClientID]time.Time{},
+	}
 }
 
 // enter makes v the newest version.
@@ -128,7 +139,7 @@ func (o *oracle) wiped(id protocol.SpaceID) {
 	o.seq++
 	h.lost = o.seq
 	clear(h.groups)
-	h.enter(&version{seq: o.seq, state: entries{}, lmids: map[protocol.ClientID]int64{}, rejected: rejected{}})
+	h.enter(newVersion(o.seq))
 }
 
 // restored puts a space back to a version.
@@ -149,7 +160,8 @@ func (o *oracle) committed(id protocol.SpaceID, c engine.Commit) *Violation {
 	v := &version{
 		number: c.Next.Version, epoch: c.Next.Epoch, seq: o.seq,
 		state: maps.Clone(before.state), lmids: maps.Clone(before.lmids), rejected: maps.Clone(before.rejected),
-		dead: before.dead, gone: before.gone, prev: before, at: time.Now(),
+		seen: maps.Clone(before.seen), dead: before.dead, gone: before.gone, prev: before, at: time.Now(),
+		updated: c.Next.UpdatedAt, floor: c.Next.Floor,
 		private: concerned(c.Next),
 	}
 	if c.Next.DeletedVersion > c.Prev.DeletedVersion {
@@ -215,7 +227,7 @@ func (o *oracle) clients(id protocol.SpaceID, h *history, v *version, c engine.C
 		if n := int64(len(o.issued[cl.ID])); cl.LastMutationID > n {
 			return violated(LMIDMonotone, "client %s: %d, but made only %d mutations", cl.ID, cl.LastMutationID, n)
 		}
-		v.lmids[cl.ID] = cl.LastMutationID
+		v.lmids[cl.ID], v.seen[cl.ID] = cl.LastMutationID, cl.LastSeen
 	}
 	return nil
 }

@@ -45,17 +45,27 @@ func (r rejected) since(c protocol.ClientID, version int64) []rejection {
 	return list
 }
 
+// told is the version up to which who asks with a cookie, and is answered anew or not, has
+// been told of a client's rejections.
+func (v *version) told(c protocol.ClientID, asked protocol.Cookie, anew bool) int64 {
+	switch below := asked.Ours && asked.Epoch == v.epoch && asked.Version < v.floor; {
+	case !anew, below:
+		return asked.Version
+	case v.updated.Sub(v.seen[c]) < engine.RejectionLife:
+		return -1
+	default:
+		return v.number
+	}
+}
+
 // rejections judges what a pull's answer at version v says was refused: of the clients of
-// its group, all that happened since the cookie it asked with, or all that are kept if
-// it begins anew; each once, and nothing else.
+// its group, all that happened since the cookie it asked with, or if it begins anew, all that
+// are kept of clients that were seen within the last hour; each once, and nothing else.
 func (o *oracle) rejections(r *request, v *version, got told) *Violation {
-	since := int64(-1)
-	if !bytes.Contains(r.answer, []byte(`{"op":"clear"}`)) {
-		asked, err := protocol.ParseCookie(r.asked)
-		if err != nil {
-			return violated(Rejections, "pull #%d asked with %s: %v", r.number, r.asked, err)
-		}
-		since = asked.Version
+	anew := bytes.Contains(r.answer, []byte(`{"op":"clear"}`))
+	asked, err := protocol.ParseCookie(r.asked)
+	if err != nil && !anew {
+		return violated(Rejections, "pull #%d asked with %s: %v", r.number, r.asked, err)
 	}
 	for _, c := range slices.Sorted(maps.Keys(got)) {
 		switch {
@@ -70,6 +80,7 @@ func (o *oracle) rejections(r *request, v *version, got told) *Violation {
 		if o.groupOf[c] != r.tab.Group() || o.taken[c] {
 			continue
 		}
+		since := v.told(c, asked, anew)
 		if want := v.rejected.since(c, since); !slices.Equal(got[c], want) {
 			return violated(Rejections, "pull #%d of %s at %d/%s since %d: rejected are said to be %v of %s, want %v",
 				r.number, r.tab.Group(), v.number, v.epoch, since, got[c], c, want)
