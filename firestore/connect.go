@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -42,26 +43,38 @@ var (
 	emulated = keepalive.ClientParameters{Time: 6 * time.Minute, Timeout: keepaliveTimeout}
 )
 
-func clientOptions(c Config, connections int) ([]option.ClientOption, error) {
+// smallWindows bound what gRPC holds of a query that is read more slowly than it comes. By
+// itself it lets a stream have up to 16 MiB, which many at once would make too much. So it is
+// also what is sent in vain when a query is ended.
+var smallWindows = []grpc.DialOption{
+	grpc.WithStaticStreamWindowSize(128 << 10),
+	grpc.WithStaticConnWindowSize(4 << 20),
+}
+
+func clientOptions(c Config, connections int, dial []grpc.DialOption) ([]option.ClientOption, error) {
 	if c.Conn != nil {
 		return []option.ClientOption{option.WithGRPCConn(c.Conn)}, nil
 	}
 	if c.EmulatorHost != "" {
-		conn, err := dialEmulator(c.EmulatorHost)
+		conn, err := dialEmulator(c.EmulatorHost, dial)
 		if err != nil {
 			return nil, err
 		}
 		return []option.ClientOption{option.WithGRPCConn(conn)}, nil
 	}
-	return []option.ClientOption{
+	options := []option.ClientOption{
 		option.WithGRPCConnectionPool(connections),
 		option.WithGRPCDialOption(grpc.WithKeepaliveParams(production)),
 		option.WithGRPCDialOption(grpc.WithChainUnaryInterceptor(guardCommits(maxCommitBytes))),
-	}, nil
+	}
+	for _, d := range dial {
+		options = append(options, option.WithGRPCDialOption(d))
+	}
+	return options, nil
 }
 
-func dialEmulator(host string) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient("passthrough:///"+host,
+func dialEmulator(host string, dial []grpc.DialOption) (*grpc.ClientConn, error) {
+	conn, err := grpc.NewClient("passthrough:///"+host, append(slices.Clone(dial),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithPerRPCCredentials(emulatorOwner{}),
 		grpc.WithKeepaliveParams(emulated),
@@ -71,7 +84,7 @@ func dialEmulator(host string) (*grpc.ClientConn, error) {
 			grpc.MaxCallSendMsgSize(math.MaxInt32),
 		),
 		grpc.WithChainUnaryInterceptor(guardCommits(maxEmulatorCommitBytes)),
-	)
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("dialing the emulator at %s: %w", host, err)
 	}

@@ -72,6 +72,18 @@ func (s shape) in(documents *firestore.CollectionRef, equal any, bounds ...bound
 	return query.OrderBy(s.order, firestore.Asc)
 }
 
+// position is a document of a query that is ordered by versions. It does not keep the
+// document in memory.
+type position struct {
+	version int64
+	id      string
+}
+
+// behind is the rest of a query: it is ordered by names too, which it is without saying so.
+func (p position) behind(query firestore.Query) firestore.Query {
+	return query.OrderBy(firestore.DocumentID, firestore.Asc).StartAfter(p.version, p.id)
+}
+
 // foreign are the collections below a space's document that this package does not
 // know.
 func foreign(ctx context.Context, space *firestore.DocumentRef) ([]*firestore.CollectionRef, error) {

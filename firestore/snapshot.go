@@ -217,25 +217,61 @@ func (s *snapshot) Entry(key string) (engine.Entry, bool) {
 	return e, ok
 }
 
-// Entries is one query; its result is fetched as it is used.
+// Entries is one query that is read ahead of whoever uses its result, or several if they do
+// not keep up.
 func (s *snapshot) Entries(ctx context.Context, after int64) iter.Seq2[engine.Entry, error] {
-	return below(ctx, s, s.ask(entriesByVersion, nil, bound{">", after}), decodeEntry)
+	return ahead(ctx, s, entriesByVersion, nil, after, reading[engine.Entry]{
+		decode: decodeEntry, size: engine.Entry.Bytes,
+		version: func(e engine.Entry) int64 { return e.Version },
+	})
 }
 
-// Clients is one query; its result is fetched as it is used. A group whose id is
-// too long to ask for is looked for among all clients.
+// Clients is as Entries. A group whose id is too long to ask for is looked for among all
+// clients.
 func (s *snapshot) Clients(
 	ctx context.Context, group protocol.ClientGroupID, after int64,
 ) iter.Seq2[engine.Client, error] {
-	newer := bound{">", after}
-	if group != "" && len(group) <= maxBoundBytes {
-		return below(ctx, s, s.ask(groupClientsByVersion, string(group), newer), decodeClient)
+	clients := reading[engine.Client]{
+		decode: decodeClient, size: engine.Client.Bytes,
+		version: func(c engine.Client) int64 { return c.Version },
 	}
-	all := below(ctx, s, s.ask(clientsByVersion, nil, newer), decodeClient)
+	if group != "" && len(group) <= maxBoundBytes {
+		return ahead(ctx, s, groupClientsByVersion, string(group), after, clients)
+	}
+	all := ahead(ctx, s, clientsByVersion, nil, after, clients)
 	if group == "" {
 		return all
 	}
 	return filter(all, func(c engine.Client) bool { return c.GroupID == group })
+}
+
+// ahead reads what is above a version.
+func ahead[T any](
+	ctx context.Context, s *snapshot, kind shape, equal any, after int64, r reading[T],
+) iter.Seq2[T, error] {
+	if s.absent {
+		return nothing[T](ctx)
+	}
+	return func(yield func(T, error) bool) {
+		client, err := s.store.pulls.open(ctx)
+		if err != nil {
+			var none T
+			yield(none, unavailable(ctx, "querying", err))
+			return
+		}
+		r.query = s.ask(client, kind, equal, bound{">", after})
+		r.ahead(ctx)(yield)
+	}
+}
+
+// nothing is what is found below a space that does not exist.
+func nothing[T any](ctx context.Context) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if err := ctx.Err(); err != nil {
+			var none T
+			yield(none, unavailable(ctx, "querying", err))
+		}
+	}
 }
 
 // Range is one query, and less exact than asked for where Firestore does not
@@ -243,7 +279,11 @@ func (s *snapshot) Clients(
 func (s *snapshot) Range(ctx context.Context, r engine.Range) ([]engine.Entry, error) {
 	var entries []engine.Entry
 	bytes := 0
-	for entry, err := range below(ctx, s, s.askRange(r), decodeEntry) {
+	found := nothing[engine.Entry](ctx)
+	if !s.absent {
+		found = stream(ctx, s.askRange(r), decodeEntry)
+	}
+	for entry, err := range found {
 		if err != nil {
 			return nil, err
 		}
@@ -268,7 +308,7 @@ func (s *snapshot) askRange(r engine.Range) firestore.Query {
 	if r.To != "" && toIsStorable {
 		bounds = append(bounds, bound{"<", r.To})
 	}
-	query := s.ask(entriesByKey, nil, bounds...)
+	query := s.ask(s.store.client, entriesByKey, nil, bounds...)
 	if r.Limit > 0 && from == r.From && toIsStorable {
 		query = query.Limit(r.Limit)
 	}
@@ -289,27 +329,12 @@ func storablePrefix(key string) string {
 	return key[:n]
 }
 
-// ask is a query at the snapshot's moment. It has to be made anew each time: the
-// option changes what a query shares with the collection it was made from.
-func (s *snapshot) ask(kind shape, equal any, bounds ...bound) firestore.Query {
-	query := kind.under(s.store.spaceRef(s.space), equal, bounds...)
+// ask is a query at the snapshot's moment, for one of the store's clients. It has to be made
+// anew each time: the option changes what a query shares with the collection it was made
+// from.
+func (s *snapshot) ask(client *firestore.Client, kind shape, equal any, bounds ...bound) firestore.Query {
+	query := kind.under(headRef(client, s.space), equal, bounds...)
 	return *query.WithReadOptions(firestore.ReadTime(s.moment))
-}
-
-// below yields what a query finds below the space.
-func below[T any](
-	ctx context.Context, s *snapshot, query firestore.Query,
-	decode func(*firestore.DocumentSnapshot) (T, error),
-) iter.Seq2[T, error] {
-	if s.absent {
-		return func(yield func(T, error) bool) {
-			if err := ctx.Err(); err != nil {
-				var none T
-				yield(none, unavailable(ctx, "querying", err))
-			}
-		}
-	}
-	return stream(ctx, query, decode)
 }
 
 // filter yields what is wanted, and errors.

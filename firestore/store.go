@@ -23,20 +23,23 @@ const (
 	// commitTimeout is for a Begin and a Commit. Firestore itself gives up waiting
 	// for a lock after about 20 s (firestore.md §3.1).
 	commitTimeout = 25 * time.Second
-	// streamTimeout is for a whole query. It flows no faster than the client at the
-	// other end of a pull reads, and has to end before the hour for which
+	// streamTimeout is for all that is read of a moment by one call. That goes on no faster than
+	// the client at the other end of a pull reads, and has to end before the hour for which
 	// Firestore keeps the moment.
-	streamTimeout = 15 * time.Minute
+	streamTimeout = 55 * time.Minute
 	// pingTimeout is short: who asks whether the store answers wants to know now.
 	pingTimeout = 5 * time.Second
 )
 
-// How many connections a Store opens to production, those for watches with the first
-// watch. Google's front ends take 100 streams on one; beyond that calls do not fail but
-// wait (firestore.md §2.2). A watch occupies a stream for as long as it lasts.
+// How many connections a Store opens to production, those for pulls and for watches with the
+// first of them. Google's front ends take 100 streams on one; beyond that calls do not fail
+// but wait (firestore.md §2.2). A watch occupies a stream for as long as it lasts, and what a
+// pull reads may be large: neither is to keep commits and heads waiting.
 const (
 	// DefaultConnections is for 400 calls at once.
 	DefaultConnections = 4
+	// DefaultPullConnections is for 200 pulls that read entries and clients at once.
+	DefaultPullConnections = 4
 	// DefaultWatchConnections is for 1,000 watched spaces: one for each request that an
 	// instance of Cloud Run takes at once.
 	DefaultWatchConnections = 10
@@ -57,9 +60,9 @@ type Config struct {
 	// "host:port". The environment's FIRESTORE_EMULATOR_HOST is not read here; Open
 	// refuses to guess when it is set and this is not.
 	EmulatorHost string
-	// Connections and WatchConnections are the numbers of connections to production, for
-	// calls and for watches; 0 are the defaults.
-	Connections, WatchConnections int
+	// Connections, PullConnections and WatchConnections are the numbers of connections to
+	// production, for calls, for what pulls read and for watches; 0 are the defaults.
+	Connections, PullConnections, WatchConnections int
 	// Conn, if set, is a connection to an emulator to use instead of the other ways
 	// to connect. Tests count or break the RPCs on it. The Store closes it.
 	Conn *grpc.ClientConn
@@ -68,8 +71,9 @@ type Config struct {
 // Store keeps spaces in Cloud Firestore. Open makes one; one is enough for a
 // process. Its methods are safe for concurrent use.
 type Store struct {
-	client  *firestore.Client
-	watcher watcher
+	client *firestore.Client
+	// pulls and watches have connections of their own, so that nothing else waits for them.
+	pulls, watches lazyClient
 	// emulated: the database is an emulator, which needs some care (emulator.go).
 	emulated bool
 	purges   purges
@@ -95,17 +99,22 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s := &Store{client: client, emulated: c.emulated()}
 	s.prepared.begin = s.begin
-	s.watcher.connect = func(ctx context.Context) (*firestore.Client, error) {
+	s.pulls.connect = func(ctx context.Context) (*firestore.Client, error) {
+		return c.connect(ctx, cmp.Or(c.PullConnections, DefaultPullConnections), smallWindows...)
+	}
+	s.watches.connect = func(ctx context.Context) (*firestore.Client, error) {
 		return c.connect(ctx, cmp.Or(c.WatchConnections, DefaultWatchConnections))
 	}
-	if c.Conn != nil {
-		s.watcher.client = client // there is no other connection
+	if c.Conn != nil { // there is no other connection
+		s.pulls.client, s.watches.client = client, client
 	}
 	return s, nil
 }
 
-func (c Config) connect(ctx context.Context, connections int) (*firestore.Client, error) {
-	options, err := clientOptions(c, connections)
+func (c Config) connect(
+	ctx context.Context, connections int, dial ...grpc.DialOption,
+) (*firestore.Client, error) {
+	options, err := clientOptions(c, connections, dial)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Firestore: %w", err)
 	}
@@ -133,7 +142,7 @@ func (c Config) emulated() bool { return c.EmulatorHost != "" || c.Conn != nil }
 // Close closes the connections. Calls under way fail, watches end.
 func (s *Store) Close() error {
 	s.prepared.close()
-	if err := errors.Join(s.watcher.close(s.client), s.client.Close()); err != nil {
+	if err := errors.Join(s.pulls.close(s.client), s.watches.close(s.client), s.client.Close()); err != nil {
 		return fmt.Errorf("closing Firestore: %w", err)
 	}
 	return nil

@@ -2,8 +2,6 @@ package firestore
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -22,7 +20,7 @@ import (
 func (s *Store) Watch(
 	ctx context.Context, space protocol.SpaceID, notify func(engine.Head),
 ) error {
-	client, err := s.watcher.open(ctx)
+	client, err := s.watches.open(ctx)
 	if err != nil {
 		return unavailable(ctx, "watching", err)
 	}
@@ -56,42 +54,6 @@ func (s *Store) Watch(
 		told = doc.ReadTime
 		notify(head)
 	}
-}
-
-// watcher has connections of its own, made for the first watch, so that calls never wait
-// until a watch ends. Safe for concurrent use.
-type watcher struct {
-	connect func(context.Context) (*firestore.Client, error)
-
-	mu     sync.Mutex
-	client *firestore.Client // guarded by mu
-	closed bool              // guarded by mu
-}
-
-// open makes the client, which outlives ctx, unless there is one.
-func (w *watcher) open(ctx context.Context) (*firestore.Client, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		return nil, errors.New("the store is closed")
-	}
-	if w.client != nil {
-		return w.client, nil
-	}
-	client, err := w.connect(context.WithoutCancel(ctx))
-	w.client = client
-	return client, err
-}
-
-// close ends the watches, but for those on a client that is others' too.
-func (w *watcher) close(shared *firestore.Client) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.closed = true
-	if w.client == nil || w.client == shared {
-		return nil
-	}
-	return w.client.Close()
 }
 
 // listening is what to tell first of a document that is listened to from now

@@ -185,6 +185,22 @@ func readMutants() map[string]mutant {
 				}
 			}
 		}})},
+		"goes on behind the version": {"SlowReadersMissNothing", lenses(lens{entries: func(
+			all iter.Seq2[engine.Entry, error],
+		) iter.Seq2[engine.Entry, error] {
+			return func(yield func(engine.Entry, error) bool) {
+				bytes, last := 0, int64(0)
+				for e, err := range all {
+					if bytes > 512<<10 && e.Version == last {
+						continue
+					}
+					if bytes += e.Bytes(); !yield(e, err) {
+						return
+					}
+					last = e.Version
+				}
+			}
+		}})},
 		"limit ignored": {"RangeBounds", ranges(func(r engine.Range) engine.Range {
 			r.Limit = 0
 			return r

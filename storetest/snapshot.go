@@ -1,10 +1,13 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/protocol"
@@ -14,6 +17,7 @@ var snapshotCases = []testCase{
 	{name: "SnapshotShowsWhatWasNamed", run: testNamed},
 	{name: "SnapshotStandsStill", run: testIsolation},
 	{name: "SnapshotStandsStillWhileRead", run: testIsolationMidway},
+	{name: "SlowReadersMissNothing", run: testSlowReaders},
 	{name: "CommitIsSeenAtOnce", run: testReadYourWrites},
 	{name: "CommitIsSeenByOthersAtOnce", run: testOthersRead, needs: []capability{second}},
 	{name: "EndedContexts", run: testContexts},
@@ -103,6 +107,58 @@ func testIsolationMidway(k *kit) {
 	}
 	if seen != n {
 		k.Errorf("%d entries, want %d", seen, n)
+	}
+}
+
+// testSlowReaders reads more than a store keeps in memory for a reader, much of it of one
+// version, and commits before each few items.
+func testSlowReaders(k *kit) {
+	const n, each = 120, 60
+	value := `"` + strings.Repeat("v", 20_000) + `"`
+	refused := rejections(engine.MaxRejections, 1)
+	for i := range refused {
+		refused[i].Reason = strings.Repeat("r", 600)
+	}
+	head := k.commit("s", engine.Head{}, Group("g", "u", "s"), Group("h", "u", "s"))
+	for i := 0; i < n; i += each {
+		var changes []Change
+		for j := i; j < i+each; j++ {
+			changes = append(changes, Put(fmt.Sprintf("%%/%03d", j*7%n), value), Client(
+				protocol.ClientID(fmt.Sprintf("c/%03d", j*7%n)), "g", protocol.MaxMutationID, refused...))
+		}
+		head = k.commit("s", head, changes...)
+	}
+	k.commit("s", head, Client("h", "h", 1))
+	snap := k.snapshot("s", engine.Documents{})
+	want := k.viewOf(snap)
+
+	var got view
+	for e, err := range snap.Entries(k.ctx, 0) {
+		k.disturb(err, len(got.Entries))
+		got.Entries = append(got.Entries, e)
+	}
+	if !slices.IsSortedFunc(got.Entries, func(a, b engine.Entry) int { return cmp.Compare(a.Version, b.Version) }) {
+		k.Error("entries of a slow reader are not in the order of versions")
+	}
+	slices.SortFunc(got.Entries, func(a, b engine.Entry) int { return cmp.Compare(a.Key, b.Key) })
+	k.same("entries of a slow reader", got.Entries, want.Entries)
+	for c, err := range snap.Clients(k.ctx, "g", 0) {
+		k.disturb(err, len(got.Clients))
+		got.Clients = append(got.Clients, c)
+	}
+	slices.SortFunc(got.Clients, func(a, b engine.Client) int { return cmp.Compare(a.ID, b.ID) })
+	k.same("clients of a slow reader", got.Clients, want.Clients[:n])
+}
+
+// disturb commits before each tenth item of a reading.
+func (k *kit) disturb(err error, item int) {
+	k.Helper()
+	if err != nil {
+		k.Fatalf("after %d items: %v", item, err)
+	}
+	if item%10 == 5 {
+		key := fmt.Sprintf("%03d", item)
+		k.commit("s", k.head("s"), Put("%/"+key, `2`), Put(key, `2`), Client(protocol.ClientID("c/"+key), "g", protocol.MaxMutationID))
 	}
 }
 
