@@ -175,7 +175,7 @@ func TestPullsTakeNothingFromOthers(t *testing.T) {
 	}
 	for range pulls {
 		next, stop := iter.Pull2(snap.Entries(t.Context(), 0))
-		defer stop()
+		defer stop() //nolint:gocritic // all are read until the end of the test
 		if _, err, ok := next(); err != nil || !ok {
 			t.Fatalf("first entry of a slow pull: %v", err)
 		}

@@ -23,6 +23,9 @@ const (
 	// commitTimeout is for a Begin and a Commit. Firestore itself gives up waiting
 	// for a lock after about 20 s (firestore.md §3.1).
 	commitTimeout = 25 * time.Second
+	// queryTimeout is for one query. It waits for no reader, so only one that finds hundreds of
+	// megabytes takes longer; it is resumed, and so is one that has gone silent.
+	queryTimeout = time.Minute
 	// streamTimeout is for all that is read of a moment by one call. That goes on no faster than
 	// the client at the other end of a pull reads, and has to end before the hour for which
 	// Firestore keeps the moment.

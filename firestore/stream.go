@@ -89,6 +89,8 @@ func drain(
 	ctx context.Context, query firestore.Query,
 	yield func(*firestore.DocumentSnapshot, error) bool,
 ) (last *firestore.DocumentSnapshot, err error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
 	docs := query.Documents(ctx)
 	defer docs.Stop()
 	for {

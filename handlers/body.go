@@ -208,7 +208,7 @@ func (x *exchange) awaitTurn(n int) (done func(), err error) {
 	return x.h.limits.bodies.turns.Wait(x.r.Context())
 }
 
-// release gives back what the body has taken.
+// release gives back what the body has taken, and forgets it.
 func (b *body) release() {
 	if b.free != nil {
 		b.free()
@@ -217,5 +217,5 @@ func (b *body) release() {
 		b.x.h.limits.bodies.largeMemory.Give(b.large)
 		b.x.h.limits.bodies.memory.Give(b.taken)
 	}
-	*b = body{}
+	*b = body{read: b.read}
 }

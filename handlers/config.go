@@ -29,8 +29,17 @@ const (
 	// DefaultRecheck ends a stream whose listener has lost the right within a minute,
 	// the time for asking the policy included.
 	DefaultRecheck = 30 * time.Second
-	// WriteTimeout is how long a client may take to accept one piece of an answer.
-	WriteTimeout = 10 * time.Second
+	// WriteTimeout is how long a client may take to accept one piece of an answer, of 16 KiB
+	// at the most.
+	WriteTimeout = 45 * time.Second
+	// WaitTimeout is how long an answer waits for its client in all, and a second more for
+	// each LeastRate bytes that were accepted.
+	WaitTimeout = 60 * time.Second
+	// LeastRate is how many bytes a second a client must accept in the long run.
+	LeastRate = 32 << 10
+	// AnswerLife is how long the answer to a pull may take in all. It is of one moment, which
+	// stores keep for an hour.
+	AnswerLife = 50 * time.Minute
 	// ReadyTimeout bounds the check behind GET /ready.
 	ReadyTimeout = 3 * time.Second
 )

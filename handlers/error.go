@@ -46,6 +46,8 @@ var (
 	errPanic = errors.New("panic, see the line before")
 	// errClient: the connection broke, or the client is too slow.
 	errClient = errors.New("client does not take the answer")
+	// errTooSlow: it is, for so long that the answer's moment is over.
+	errTooSlow = fmt.Errorf("%w within %v", errClient, AnswerLife)
 	// errClosing: the service shuts down.
 	errClosing = errors.New("shutting down")
 )

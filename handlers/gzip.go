@@ -8,16 +8,50 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/replifire/replifire/limit"
 )
 
-// zips are writers to use again: each holds some hundred kilobytes.
-var zips = sync.Pool{New: func() any {
-	z, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
+const (
+	// maxCompressors is how many answers are compressed at once; the others go out as they are.
+	maxCompressors = 64
+	// compressorBytes is about what one takes in memory.
+	compressorBytes = 800 << 10
+)
+
+// compressors are used again and again, and never more than maxCompressors. Make them with
+// newCompressors.
+type compressors struct {
+	memory *limit.Budget
+	idle   sync.Pool
+}
+
+func newCompressors() *compressors {
+	return &compressors{memory: limit.NewBudget(maxCompressors * compressorBytes)}
+}
+
+// take is a compressor that writes to w, nil if all are in use.
+func (c *compressors) take(w io.Writer) *gzip.Writer {
+	if !c.memory.Take(compressorBytes) {
+		return nil
+	}
+	if z, ok := c.idle.Get().(*gzip.Writer); ok {
+		z.Reset(w)
+		return z
+	}
+	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil {
 		panic(err) // only for a level there is not
 	}
 	return z
-}}
+}
+
+// give gives one back.
+func (c *compressors) give(z *gzip.Writer) {
+	z.Reset(io.Discard)
+	c.idle.Put(z)
+	c.memory.Give(compressorBytes)
+}
 
 // acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3).
 func acceptsGzip(h http.Header) bool {

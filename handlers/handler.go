@@ -18,6 +18,7 @@ type Handler struct {
 	ready  readiness
 	limits limits
 	sizes  *sizes
+	zips   *compressors
 	routes map[string]*route
 	// members are the routes that have ids in them, nil if there are none.
 	members *memberRoutes
@@ -54,7 +55,7 @@ func New(c Config) (*Handler, error) {
 	}
 	h := &Handler{
 		config: c, cors: newCORS(c.Origins), ready: readiness{check: c.Ready},
-		limits: newLimits(c.Limits), sizes: newSizes(),
+		limits: newLimits(c.Limits), sizes: newSizes(), zips: newCompressors(),
 	}
 	push, pull := postRoute((*exchange).push), postRoute((*exchange).pull)
 	h.routes = map[string]*route{

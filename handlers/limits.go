@@ -42,8 +42,9 @@ type Limits struct {
 	BodyTimeout time.Duration
 	// MaxMutations bounds those of a push, beyond it 413.
 	MaxMutations int
-	// MaxResponseBytes bounds the answer to a pull before it is compressed. The answer
-	// that turns out to be larger is cut off; later ones are refused with 413.
+	// MaxResponseBytes bounds the patch of a pull's answer before it is compressed, and by
+	// itself what the answer says of the asking group's clients. The answer that turns out to
+	// be larger is cut off; later ones with the same patch are refused with 413.
 	MaxResponseBytes int64
 	// MaxUserStreams bounds the poke streams of a user who is signed in, beyond it 429.
 	MaxUserStreams int
@@ -85,6 +86,7 @@ type limits struct {
 	userClients, groupClients       *limit.Buckets
 	streams                         *limit.Slots
 	bodies                          bodies
+	places                          places
 }
 
 func newLimits(l Limits) limits {
@@ -99,6 +101,7 @@ func newLimits(l Limits) limits {
 		groupClients:    limit.NewBuckets(l.NewClients, maxBuckets),
 		streams:         limit.NewSlots(l.MaxUserStreams),
 		bodies:          newBodies(l),
+		places:          newPlaces(),
 	}
 }
 

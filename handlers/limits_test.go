@@ -486,6 +486,70 @@ func TestResponseLimitOfTheFuture(t *testing.T) {
 	refused(t, do(h, request("POST", pullPath, pull(0))), 413, "response_too_large", "5000")
 }
 
+// TestResponseLimitIsOfThePatch: what an answer says of the asking group's clients keeps nobody
+// else out, however much it is, and has a limit of its own.
+func TestResponseLimitIsOfThePatch(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		clients, kilobytes int // of the first one's group, and of the space
+		refusal            string
+		others             int // the status of somebody else's pull
+	}{
+		"many clients":                 {5000, 1, "clients of this client group is larger than 50000 bytes", 200},
+		"some of both":                 {1000, 40, "", 200},
+		"many clients, large space":    {5000, 100, "clients of this client group is larger than 50000 bytes", 413},
+		"some clients, large space":    {1000, 100, "answer is larger than 50000 bytes", 413},
+		"just the space, just as much": {0, 45, "", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var pulls atomic.Int64
+			space := answering(&pulls, tc.kilobytes)
+			h := newFake(t, &fakeEngine{pull: func(
+				ctx context.Context, c engine.Caller, req *protocol.PullRequest,
+			) (*protocol.PullResponse, error) {
+				resp, err := space.pull(ctx, c, req)
+				if req.ClientGroupID == "many" {
+					resp.Clients = manyClients(tc.clients)
+				}
+				return resp, err
+			}}, func(c *handlers.Config) { c.MaxResponseBytes = 50_000 })
+			srv := serve(t, h)
+			pull := func(group string) (*reply, []byte, error) {
+				resp := send(t, newRequest(t, "POST", srv.URL+pullPath, strings.Replace(firstPull, `"g1"`, `"`+group+`"`, 1)))
+				body, err := io.ReadAll(resp.Body)
+				return resp, body, err
+			}
+			for range 2 {
+				resp, body, err := pull("many")
+				cut := err != nil && !json.Valid(body)
+				if whole := err == nil && resp.StatusCode == http.StatusOK; whole != (tc.refusal == "") ||
+					!whole && !cut && !strings.Contains(string(body), tc.refusal) {
+					t.Errorf("the group of many: %d, %d bytes, %v, want %q", resp.StatusCode, len(body), err, tc.refusal)
+				}
+			}
+			resp, body, err := pull("other")
+			if got := resp.StatusCode; tc.others == 200 && (got != 200 || err != nil || !json.Valid(body)) {
+				t.Errorf("somebody else: %d, %d bytes, %v, want them answered", got, len(body), err)
+			}
+			if resp, _, _ := pull("other"); resp.StatusCode != tc.others {
+				t.Errorf("somebody else again: %d, want %d", resp.StatusCode, tc.others)
+			}
+		})
+	}
+}
+
+// manyClients have changed, 30 bytes each.
+func manyClients(n int) iter.Seq2[protocol.ClientChange, error] {
+	return func(yield func(protocol.ClientChange, error) bool) {
+		for i := range n {
+			if !yield(protocol.ClientChange{ID: protocol.ClientID(fmt.Sprintf("client-%016d", i)), LastMutationID: 1}, nil) {
+				return
+			}
+		}
+	}
+}
+
 // A space can become smaller.
 func TestResponseLimitIsTriedAgain(t *testing.T) {
 	t.Parallel()

@@ -1,9 +1,11 @@
 package handlers
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -28,17 +30,30 @@ func (x *exchange) pull() error {
 	if x.h.sizes.tooLarge(from) {
 		return answerTooLarge(x.h.config.MaxResponseBytes)
 	}
-	resp, err := x.h.config.Engine.Pull(x.r.Context(), x.caller, req)
+	ctx, cancel := context.WithTimeout(x.r.Context(), AnswerLife)
+	defer cancel()
+	x.w.end = time.Now().Add(AnswerLife)
+	place := place{x: x}
+	defer place.release()
+	x.caller.BeforeReading = place.take
+	resp, err := x.h.config.Engine.Pull(ctx, x.caller, req)
 	if err != nil {
 		return x.answerable(err)
 	}
-	out := newStream(x)
+	if place.held() { // it may take long, and the body, which the cookie is of, is not needed
+		req.Cookie.Raw = nil
+		x.body.release()
+	}
+	out := newStream(x, resp)
 	defer out.release()
 	err = resp.Encode(out)
-	if out.tooLarge() && !resp.Ahead { // else it is everything, and will be little for that cookie
+	if out.patchTooLarge() && !resp.Ahead { // else it is everything, and will be little for that cookie
 		x.h.sizes.note(from)
 	}
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil && x.r.Context().Err() == nil:
+		return errTooSlow
+	case err != nil:
 		return err
 	}
 	return out.finish()
@@ -56,7 +71,8 @@ const (
 // compressed if the client takes that.
 type stream struct {
 	w    *writer
-	gzip bool // the client takes it
+	zips *compressors // nil: the client does not take it
+	resp *protocol.PullResponse
 	held []byte
 	size int64 // of what was to be written, before it is compressed
 	most int64 // 0: no limit
@@ -65,23 +81,31 @@ type stream struct {
 	out io.Writer    // nil before
 }
 
-func newStream(x *exchange) *stream {
+func newStream(x *exchange, resp *protocol.PullResponse) *stream {
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.Header().Add("Vary", "Accept-Encoding")
-	return &stream{w: x.w, gzip: acceptsGzip(x.r.Header), most: x.h.config.MaxResponseBytes}
+	s := &stream{w: x.w, resp: resp, most: x.h.config.MaxResponseBytes}
+	if acceptsGzip(x.r.Header) {
+		s.zips = x.h.zips
+	}
+	return s
 }
 
 // Write takes a piece of the body.
 func (s *stream) Write(p []byte) (int, error) {
 	s.size += int64(len(p))
-	if s.tooLarge() {
+	if s.patchTooLarge() {
 		return 0, answerTooLarge(s.most)
+	}
+	if s.clientsTooLarge() {
+		return 0, clientsTooLarge(s.most)
 	}
 	if s.out == nil {
 		if len(s.held)+len(p) <= heldBack {
 			s.held = append(s.held, p...)
 			return len(p), nil
 		}
+		s.compress()
 		if err := s.begin(); err != nil {
 			return 0, err
 		}
@@ -93,16 +117,28 @@ func (s *stream) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func (s *stream) tooLarge() bool { return s.most > 0 && s.size > s.most }
+// patchTooLarge: what is before the patch does not count, it is not for everybody.
+func (s *stream) patchTooLarge() bool {
+	return s.most > 0 && s.resp.BeforePatch > 0 && s.size-s.resp.BeforePatch > s.most
+}
+
+func (s *stream) clientsTooLarge() bool {
+	return s.most > 0 && s.resp.BeforePatch == 0 && s.size > s.most
+}
+
+// compress has the answer compressed, if the client takes that and a compressor is free.
+func (s *stream) compress() {
+	if s.zips != nil {
+		s.zip = s.zips.take(s.w)
+	}
+}
 
 // begin is the point of no return: from here on an error can only cut the answer
 // off.
 func (s *stream) begin() error {
 	s.out = s.w
-	if s.gzip {
+	if s.zip != nil {
 		s.w.Header().Set("Content-Encoding", "gzip")
-		s.zip = zips.Get().(*gzip.Writer) //nolint:forcetypeassert // zips holds nothing else
-		s.zip.Reset(s.w)
 		s.out = s.zip
 	}
 	s.w.WriteHeader(http.StatusOK)
@@ -116,8 +152,10 @@ func (s *stream) begin() error {
 // finish ends the answer well. Without it, a compressed answer has no end.
 func (s *stream) finish() error {
 	if s.out == nil {
-		s.gzip = s.gzip && len(s.held) >= minGzip
-		if !s.gzip {
+		if len(s.held) >= minGzip {
+			s.compress()
+		}
+		if s.zip == nil {
 			s.w.Header().Set("Content-Length", strconv.Itoa(len(s.held)))
 		}
 		if err := s.begin(); err != nil {
@@ -138,7 +176,6 @@ func (s *stream) release() {
 	if s.zip == nil {
 		return
 	}
-	s.zip.Reset(io.Discard)
-	zips.Put(s.zip)
+	s.zips.give(s.zip)
 	s.zip = nil
 }

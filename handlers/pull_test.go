@@ -256,3 +256,64 @@ func TestPanicLate(t *testing.T) {
 		})
 	}
 }
+
+// TestCompressorsAreFew: so many answers are compressed at once, the others go out as they
+// are, and what was compressed leaves its place to others.
+func TestCompressorsAreFew(t *testing.T) {
+	t.Parallel()
+	const most = 64
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	large := patchEngine(100, nil)
+	h := newFake(t, &fakeEngine{pull: func(
+		ctx context.Context, c engine.Caller, r *protocol.PullRequest,
+	) (*protocol.PullResponse, error) {
+		resp, err := large.pull(ctx, c, r)
+		values := resp.Patch
+		resp.Patch = func(yield func(protocol.PatchOperation, error) bool) {
+			values(yield) // more than is held back
+			begun <- struct{}{}
+			<-goOn
+		}
+		return resp, err
+	}}, nil)
+	answers := make(chan string, most+10)
+	pull := func() {
+		w := do(h, request("POST", pullPath, firstPull, "Accept-Encoding", "gzip"))
+		if w.Code != http.StatusOK {
+			t.Errorf("pull: %d", w.Code)
+		}
+		body := io.Reader(w.Body)
+		encoding := w.Header().Get("Content-Encoding")
+		if encoding == "gzip" {
+			z, err := gzip.NewReader(w.Body)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			body = z
+		}
+		var pulled struct{ Patch []json.RawMessage }
+		if err := json.NewDecoder(body).Decode(&pulled); err != nil || len(pulled.Patch) != 100 {
+			t.Errorf("%d operations, %v; want 100", len(pulled.Patch), err)
+		}
+		answers <- encoding
+	}
+	for _, round := range []int{most + 10, 5} {
+		for range round {
+			go pull()
+			<-begun
+		}
+		for range round {
+			goOn <- struct{}{}
+		}
+		compressed := 0
+		for range round {
+			if <-answers == "gzip" {
+				compressed++
+			}
+		}
+		if want := min(round, most); compressed != want {
+			t.Errorf("%d of %d answers at once are compressed, want %d", compressed, round, want)
+		}
+	}
+}

@@ -18,15 +18,16 @@ const (
 	maxSizes = 1000
 )
 
-// sizes remembers the pulls whose answers went beyond MaxResponseBytes. How large an
-// answer is shows only while it is written, and then it can only be cut off; but the
-// next one can be refused in words, and without reading it again.
+// sizes remembers the pulls whose patches went beyond MaxResponseBytes. How large a
+// patch is shows only while it is written, and then it can only be cut off; but the
+// next one can be refused in words, and without reading it again. What an answer says of the
+// asking group's clients is not remembered: it is nobody else's.
 type sizes struct {
 	mu   sync.Mutex
 	seen *simplelru.LRU[pulled, time.Time] // until when; guarded by mu
 }
 
-// pulled is what an answer begins from, by epoch and version of a cookie; both are zero in
+// pulled is what a patch begins from, by epoch and version of a cookie; both are zero in
 // one that is not ours, which is answered from the beginning. Who asks makes no difference:
 // all see all of the space.
 type pulled struct {
@@ -60,6 +61,13 @@ func (s *sizes) tooLarge(p pulled) bool {
 func answerTooLarge(limit int64) refusal {
 	return refusal{http.StatusRequestEntityTooLarge, kindAnswerTooLarge, fmt.Sprintf(
 		"The answer is larger than %d bytes. Parts of the space should be spaces of their own.", limit,
+	)}
+}
+
+// clientsTooLarge refuses a pull by what its answer would say of the group's clients.
+func clientsTooLarge(limit int64) refusal {
+	return refusal{http.StatusRequestEntityTooLarge, kindAnswerTooLarge, fmt.Sprintf(
+		"What the answer says of the clients of this client group is larger than %d bytes.", limit,
 	)}
 }
 

@@ -3,7 +3,7 @@ package limit_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -59,7 +59,7 @@ func TestPlacesTogether(t *testing.T) {
 	for i := range 40 {
 		all.Go(func() {
 			for range 200 {
-				done, err := places.Wait(t.Context(), fmt.Sprint(i%keys))
+				done, err := places.Wait(t.Context(), strconv.Itoa(i%keys))
 				if err != nil {
 					t.Error(err)
 					return

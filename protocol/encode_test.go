@@ -101,7 +101,9 @@ func TestEncode(t *testing.T) {
 						ID: "a", LastMutationID: 2, Rejections: []protocol.Rejection{{ID: 1, Name: "x", Reason: `"`}, {ID: 2}},
 					},
 					protocol.ClientChange{ID: "none", LastMutationID: 1},
-					protocol.ClientChange{ID: "b", LastMutationID: 4, Rejections: []protocol.Rejection{{ID: 3, Name: "n\n", Reason: "no"}}},
+					protocol.ClientChange{
+						ID: "b", LastMutationID: 4, Rejections: []protocol.Rejection{{ID: 3, Name: "n\n", Reason: "no"}},
+					},
 				),
 			},
 			`{"cookie":{"order":1,"version":1,"epoch":"e"},"lastMutationIDChanges":{"a":2,"none":1,"b":4},"rejections":{` +

@@ -158,7 +158,8 @@ func (k *kit) disturb(err error, item int) {
 	}
 	if item%10 == 5 {
 		key := fmt.Sprintf("%03d", item)
-		k.commit("s", k.head("s"), Put("%/"+key, `2`), Put(key, `2`), Client(protocol.ClientID("c/"+key), "g", protocol.MaxMutationID))
+		client := Client(protocol.ClientID("c/"+key), "g", protocol.MaxMutationID)
+		k.commit("s", k.head("s"), Put("%/"+key, `2`), Put(key, `2`), client)
 	}
 }
 
