@@ -4,107 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/firestore"
 	"github.com/replifire/replifire/internal/emulator/emulatortest"
+	"github.com/replifire/replifire/internal/faultrpc"
 	"github.com/replifire/replifire/protocol"
 )
-
-// verbatim is a codec for who passes messages on.
-type verbatim struct{}
-
-func (verbatim) Name() string { return "verbatim" }
-
-func (verbatim) Marshal(v any) ([]byte, error) {
-	raw, ok := v.(*[]byte)
-	if !ok {
-		return nil, fmt.Errorf("not bytes but %T", v)
-	}
-	return *raw, nil
-}
-
-func (verbatim) Unmarshal(data []byte, v any) error {
-	raw, ok := v.(*[]byte)
-	if !ok {
-		return fmt.Errorf("not bytes but %T", v)
-	}
-	*raw = append([]byte(nil), data...)
-	return nil
-}
 
 // frontEnd passes everything on to the emulator, and takes so many streams on a connection.
 func frontEnd(t *testing.T, streams uint32) (address string) {
 	t.Helper()
-	back, err := grpc.NewClient("passthrough:///"+emulatortest.Host(t),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodec(verbatim{})))
+	p, err := faultrpc.Listen(t.Context(), emulatortest.Host(t), faultrpc.New(0), grpc.MaxConcurrentStreams(streams))
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.MaxConcurrentStreams(streams), grpc.ForceServerCodec(verbatim{}),
-		grpc.UnknownServiceHandler(func(_ any, in grpc.ServerStream) error { return passOn(in, back) }))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := server.Serve(listener); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() {
-		server.Stop()
-		serving.Wait()
-		_ = back.Close()
-	})
-	return listener.Addr().String()
-}
-
-func passOn(in grpc.ServerStream, back *grpc.ClientConn) error {
-	method, _ := grpc.MethodFromServerStream(in)
-	md, _ := metadata.FromIncomingContext(in.Context())
-	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(in.Context(), md))
-	defer cancel()
-	out, err := back.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
-	if err != nil {
-		return err
-	}
-	var sending sync.WaitGroup
-	defer sending.Wait()
-	defer cancel()
-	sending.Go(func() {
-		for {
-			var m []byte
-			if err := in.RecvMsg(&m); err != nil {
-				_ = out.CloseSend()
-				return
-			}
-			if err := out.SendMsg(&m); err != nil {
-				return
-			}
-		}
-	})
-	for {
-		var m []byte
-		if err := out.RecvMsg(&m); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if err := in.SendMsg(&m); err != nil {
-			return err
-		}
-	}
+	t.Cleanup(p.Close)
+	return p.Addr()
 }
 
 // TestWatchesTakeNothingFromCalls: where all the streams of a connection are taken by

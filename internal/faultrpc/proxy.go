@@ -32,7 +32,8 @@ type Proxy struct {
 }
 
 // Listen makes a Proxy on a free port of 127.0.0.1, for the server at target, "host:port".
-func Listen(ctx context.Context, target string, i *Injector) (*Proxy, error) {
+// The options are for it as a server: how many streams it takes on a connection, say.
+func Listen(ctx context.Context, target string, i *Injector, options ...grpc.ServerOption) (*Proxy, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
@@ -47,9 +48,9 @@ func Listen(ctx context.Context, target string, i *Injector) (*Proxy, error) {
 		return nil, fmt.Errorf("dialing %s: %w", target, err)
 	}
 	p := &Proxy{listener: listener, conn: conn}
-	p.server = grpc.NewServer(
+	p.server = grpc.NewServer(append(options,
 		grpc.UnknownServiceHandler(p.pass), grpc.ForceServerCodecV2(raw{}), grpc.MaxRecvMsgSize(math.MaxInt32),
-	)
+	)...)
 	p.work.Go(func() { _ = p.server.Serve(listener) }) // until Close
 	return p, nil
 }
