@@ -1,7 +1,10 @@
 package backup_test
 
 import (
+	"fmt"
 	"testing"
+
+	"github.com/replifire/replifire/memory"
 )
 
 // TestClientsHeal: whatever a client had seen when a backup was put back, and
@@ -30,6 +33,39 @@ func TestClientsHeal(t *testing.T) {
 					w.goOn()
 				})
 			}
+		}
+	}
+}
+
+// TestClientsHealByThemselves: a store is put back to an earlier moment, and nobody says so: an
+// emulator started from an export, or a managed restore whose operator forgot. The instances
+// that knew the time after it live on. Others may have written fewer commits since than the
+// clients have seen, as many, or more.
+func TestClientsHealByThemselves(t *testing.T) {
+	t.Parallel()
+	for _, others := range []int{0, 1, 8, 40, 200} {
+		for _, pullFirst := range []bool{false, true} {
+			t.Run(scenario(fmt.Sprint(others, " others"), false, pullFirst), func(t *testing.T) {
+				t.Parallel()
+				store := memory.New()
+				w := newWorld(t, func(testing.TB) place { return place{store, store.Wipe} })
+				var earlier *memory.Store
+				w.livesOn(func() { earlier = store.Clone() })
+				store.Restore(earlier)
+				other := w.browser("other")
+				for range others {
+					other.write(1)
+					w.sync(other)
+				}
+				if pullFirst {
+					for _, tab := range w.tabs {
+						w.pull(tab)
+					}
+				}
+				w.start()
+				w.settle()
+				w.goOn()
+			})
 		}
 	}
 }

@@ -10,12 +10,18 @@ const jar = 'platform/cloud-firestore-emulator/cloud-firestore-emulator.jar';
 const mainClass = 'com.google.cloud.datastore.emulator.firestore.CloudFirestore';
 
 /**
- * Starts an emulator on a free port and waits until it answers. Java is started
- * directly: gcloud would leave it running behind itself.
- * @param {string} [metadata] of an export to begin with
- * @returns {Promise<{host: string, stop: () => Promise<void>}>}
+ * An emulator that runs.
+ * @typedef {{host: string, port: number, stop: () => Promise<void>}} Emulator
  */
-export async function startEmulator(metadata) {
+
+/**
+ * Starts an emulator and waits until it answers. Java is started directly: gcloud would leave
+ * it running behind itself.
+ * @param {string} [metadata] of an export to begin with
+ * @param {number} [port] a free one, if it is not given
+ * @returns {Promise<Emulator>}
+ */
+export async function startEmulator(metadata, port) {
   const path = findJar();
   const java = findProgram('java');
   if (!path || !java) {
@@ -24,7 +30,7 @@ export async function startEmulator(metadata) {
         'install Java and `gcloud components install cloud-firestore-emulator`',
     );
   }
-  const port = await freePort();
+  port ??= await freePort();
   const child = new Child(java, [
     '-Xmx1g', // else it takes a quarter of the machine
     ...['-cp', path, mainClass, 'start'],
@@ -40,6 +46,7 @@ export async function startEmulator(metadata) {
   });
   return {
     host,
+    port,
     async stop() {
       await child.end('SIGTERM');
     },

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {Client} from './client.js';
+import {startEmulator} from './emulator.js';
 import {pull} from './http.js';
 import {Proxy} from './proxy.js';
 import {Random, processSeed} from './random.js';
@@ -55,6 +56,8 @@ export class World {
   /** @type {Client[]} */
   #clients = [];
   #names = 0;
+  /** @type {import('./emulator.js').Emulator | undefined} */
+  #emulator;
   #store;
   say;
   random = new Random(processSeed);
@@ -91,8 +94,23 @@ export class World {
       REPLIFIRE_POLICY: 'open',
       REPLIFIRE_DEV: 'true',
       GOOGLE_CLOUD_PROJECT: this.project,
-      FIRESTORE_EMULATOR_HOST: setup.emulator,
+      FIRESTORE_EMULATOR_HOST: this.emulator,
     };
+  }
+
+  /** Where the emulator is: the one of all tests, or this world's own. */
+  get emulator() {
+    return this.#emulator?.host ?? setup.emulator;
+  }
+
+  /**
+   * Starts an emulator for this world alone; again, on the same port, if it has one.
+   * @param {string} [metadata] of an export to begin with
+   */
+  async ownEmulator(metadata) {
+    const before = this.#emulator;
+    await before?.stop();
+    this.#emulator = await startEmulator(metadata, before?.port);
   }
 
   /** @param {Record<string, string>} [env] */
@@ -165,6 +183,7 @@ export class World {
       ...this.#proxies.map(proxy => proxy.close()),
       ...this.#servers.map(server => server.abandon()),
     ]);
+    await this.#emulator?.stop();
   }
 
   /** What a failure needs: how to run it again, and the last words of all. */
