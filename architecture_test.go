@@ -37,6 +37,7 @@ var directions = map[string][]string{
 	"internal/apitest":      {"chat", "protocol", "server"},
 	"internal/emulator":     {},
 	"internal/load":         {"internal/replica", "protocol"},
+	"internal/memnet":       {},
 	"internal/oidcprovider": {},
 	"internal/replica":      {"protocol"},
 	"internal/signals":      {},
@@ -82,11 +83,11 @@ var directions = map[string][]string{
 var onlyIn = map[string][]string{
 	"cloud.google.com/go/firestore": {"firestore", "internal/rpccount", "test/bench"},
 	"net/http": {
-		"web", "handlers", "server", ".", "internal/emulator", "internal/apitest", "internal/load", "test/bench",
+		"web", "handlers", "server", ".", "internal/emulator", "internal/apitest", "internal/memnet", "internal/load", "test/bench",
 		"auth/token", "internal/tokentest", "internal/oidcprovider", "test/signin/provider",
 	},
 	"testing": {
-		"storetest", "internal/apitest", "mutate/mutatetest", "internal/emulator/emulatortest",
+		"storetest", "internal/apitest", "internal/memnet", "mutate/mutatetest", "internal/emulator/emulatortest",
 		"internal/sim", "internal/tokentest", "auth/members/memberstest",
 	},
 	"github.com/go-jose/go-jose": {"auth/token", "internal/tokentest", "internal/oidcprovider"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 
 	"github.com/alecthomas/kong"
@@ -20,34 +21,44 @@ const (
 )
 
 func main() {
-	os.Exit(run(signals.Context(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	p := program{getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr}
+	os.Exit(p.run(signals.Context(), os.Args[1:]))
 }
 
-// run is the whole program but for the signals, and returns its exit code.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+// program is the whole program but for the signals.
+type program struct {
+	getenv         func(string) string
+	stdout, stderr io.Writer
+	// dial opens the connections. Nil: over the network.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// run returns the program's exit code.
+func (p *program) run(ctx context.Context, args []string) int {
 	var f flags
-	err := parse(&f, args, getenv, stdout, stderr)
+	err := p.parse(&f, args)
 	if errors.Is(err, errHelp) {
 		return 0
 	}
 	var config load.Config
 	if err == nil {
-		config, err = f.config(stderr)
+		config, err = f.config(p.stderr)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "hammer: %v\nTry hammer --help\n", err)
+		fmt.Fprintf(p.stderr, "hammer: %v\nTry hammer --help\n", err)
 		return exitUsage
 	}
-	if err := f.hammer(ctx, config, stdout); err != nil {
-		fmt.Fprintf(stderr, "hammer: %v\n", err)
+	config.Dial = p.dial
+	if err := f.hammer(ctx, config, p.stdout); err != nil {
+		fmt.Fprintf(p.stderr, "hammer: %v\n", err)
 		return exitFailure
 	}
 	return 0
 }
 
-func parse(f *flags, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+func (p *program) parse(f *flags, args []string) error {
 	parser, err := kong.New(f, kong.Name("hammer"), kong.Description(description),
-		kong.Writers(stdout, stderr), kong.NoDefaultHelp(), environment(getenv))
+		kong.Writers(p.stdout, p.stderr), kong.NoDefaultHelp(), environment(p.getenv))
 	if err != nil {
 		return err
 	}

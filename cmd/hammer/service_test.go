@@ -6,8 +6,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/replifire/replifire/internal/memnet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -49,7 +53,31 @@ func variables(pairs ...string) func(string) string {
 // execute runs the program to its end.
 func execute(t *testing.T, getenv func(string) string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return executeOn(t, nil, getenv, args...)
+}
+
+// executeOn runs it on a network in memory, or on the machine's, which is nil.
+func executeOn(
+	t *testing.T, n *memnet.Network, getenv func(string) string, args ...string,
+) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), args, getenv, &out, &errs)
+	p := program{getenv: getenv, stdout: &out, stderr: &errs}
+	if n != nil {
+		p.dial = n.Dial
+	}
+	code = p.run(t.Context(), args)
 	return code, out.String(), errs.String()
+}
+
+// latency has a client get some ten mutations confirmed in half a second.
+const latency = 20 * time.Millisecond
+
+// inBubble runs a subtest in a bubble of synctest, beside the others.
+func inBubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, test)
+	})
 }

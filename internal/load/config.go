@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"time"
 
@@ -120,6 +121,9 @@ type Config struct {
 	// for different clients. Nil: nobody wants to know.
 	Record func(Exchange)
 
+	// Dial opens the connections. Nil: a [net.Dialer] does.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 	// Live receives a line of figures every LiveEvery, 0: a second. Nil: none.
 	Live      io.Writer
 	LiveEvery time.Duration
@@ -143,6 +147,9 @@ func (c Config) withDefaults(runName string) Config {
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	c.Templates = cmp.Or(c.Templates, DefaultTemplates())
 	c.LiveEvery = cmp.Or(c.LiveEvery, time.Second)
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
 	if c.Token == nil {
 		c.Token = func(context.Context, Identity) (string, error) { return "", nil }
 	}

@@ -57,7 +57,7 @@ func Run(ctx context.Context, config Config) (Report, error) {
 	if err := config.valid(); err != nil {
 		return Report{}, fmt.Errorf("load: %w", err)
 	}
-	if err := reach(ctx, config.URLs); err != nil {
+	if err := reach(ctx, &config); err != nil {
 		return Report{}, fmt.Errorf("load: %w", err)
 	}
 	r := newRun(config, name)
@@ -73,7 +73,7 @@ func newRun(config Config, name string) *run {
 		meter: newMeter(window{from, from.Add(config.Duration)}, config.Live != nil),
 	}
 	total := config.Clients + config.Pullers
-	r.transport = newTransport(r.meter, total, config.Gzip)
+	r.transport = newTransport(r.meter, total, &r.config)
 	for n := range config.Spaces {
 		r.spaces = append(r.spaces, &space{id: config.spaceName(n), run: r})
 	}

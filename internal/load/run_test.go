@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/replifire/replifire/internal/apitest"
@@ -36,11 +38,9 @@ func TestRunConverges(t *testing.T) {
 		"compressed":          {Clients: 4, Gzip: true},
 		"more than one space": {Clients: 4, Spaces: 4, Space: "mine"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		inBubble(t, name, func(t *testing.T) {
 			service := apitest.Service(t)
-			c.URLs = []string{apitest.Serve(t, service), apitest.Serve(t, service) + "/"}
-			r := run(t, c)
+			r := run(t, c, service, service)
 			if !r.Verdict.Converged || len(r.Verdict.Problems) > 0 {
 				t.Errorf("verdict is %v", r.Verdict)
 			}
@@ -57,44 +57,46 @@ func TestRunConverges(t *testing.T) {
 // TestRecord: whatever begins ends, and the record has all that was sent and applied.
 func TestRecord(t *testing.T) {
 	t.Parallel()
-	type key struct {
-		client protocol.ClientID
-		push   bool
-	}
-	var mu sync.Mutex
-	under := map[key]bool{}
-	last := map[protocol.ClientID]int64{}
-	applied := 0
-	r := run(t, load.Config{
-		URLs: []string{apitest.Serve(t, apitest.Service(t))}, Clients: 4, Pending: 3,
-		Record: func(x load.Exchange) {
-			mu.Lock()
-			defer mu.Unlock()
-			k := key{x.Client, x.Push}
-			if under[k] == x.Begins {
-				t.Errorf("%+v: begins %t twice", k, x.Begins)
-			}
-			under[k] = x.Begins
-			for _, m := range x.Mutations {
-				last[x.Client] = max(last[x.Client], m.ID)
-			}
-			if !x.Begins && !x.Push && x.OK && x.Outcome == replica.Applied && len(x.Answer) > 0 {
-				applied++
-			}
-		},
-	})
-	var sent int64
-	for _, n := range last {
-		sent += n
-	}
-	if sent != r.Mutations.Issued || applied == 0 {
-		t.Errorf("recorded %d mutations and %d pulls, issued %d", sent, applied, r.Mutations.Issued)
-	}
-	for k, open := range under {
-		if open {
-			t.Errorf("%+v never ended", k)
+	synctest.Test(t, func(t *testing.T) {
+		type key struct {
+			client protocol.ClientID
+			push   bool
 		}
-	}
+		var mu sync.Mutex
+		under := map[key]bool{}
+		last := map[protocol.ClientID]int64{}
+		applied := 0
+		r := run(t, load.Config{
+			Clients: 4, Pending: 3,
+			Record: func(x load.Exchange) {
+				mu.Lock()
+				defer mu.Unlock()
+				k := key{x.Client, x.Push}
+				if under[k] == x.Begins {
+					t.Errorf("%+v: begins %t twice", k, x.Begins)
+				}
+				under[k] = x.Begins
+				for _, m := range x.Mutations {
+					last[x.Client] = max(last[x.Client], m.ID)
+				}
+				if !x.Begins && !x.Push && x.OK && x.Outcome == replica.Applied && len(x.Answer) > 0 {
+					applied++
+				}
+			},
+		}, apitest.Service(t))
+		var sent int64
+		for _, n := range last {
+			sent += n
+		}
+		if sent != r.Mutations.Issued || applied == 0 {
+			t.Errorf("recorded %d mutations and %d pulls, issued %d", sent, applied, r.Mutations.Issued)
+		}
+		for k, open := range under {
+			if open {
+				t.Errorf("%+v never ended", k)
+			}
+		}
+	})
 }
 
 // checkSpaces: each confirmed createMessage is one entry.
@@ -142,48 +144,49 @@ func checkFigures(t *testing.T, r load.Report) {
 // TestRunMeasuresPokes: a stream that another client has gets every version.
 func TestRunMeasuresPokes(t *testing.T) {
 	t.Parallel()
-	r := run(t, load.Config{URLs: []string{apitest.Serve(t, apitest.Service(t))}, Clients: 2})
-	if l := r.Latencies.CommitToPoke; l.Count == 0 || l.Count+r.UnseenPokes > r.Latencies.Push.Count+2 {
-		t.Errorf("commit to poke is %+v with %d unseen, of pushes %+v", l, r.UnseenPokes, r.Latencies.Push)
-	}
-	alone := run(t, load.Config{URLs: []string{apitest.Serve(t, apitest.Service(t))}, Clients: 1})
-	if l := alone.Latencies.CommitToPoke; l.Count != 0 {
-		t.Errorf("there is no other client, and commit to poke is %+v", l)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, load.Config{Clients: 2}, apitest.Service(t))
+		if l := r.Latencies.CommitToPoke; l.Count == 0 || l.Count+r.UnseenPokes > r.Latencies.Push.Count+2 {
+			t.Errorf("commit to poke is %+v with %d unseen, of pushes %+v", l, r.UnseenPokes, r.Latencies.Push)
+		}
+		alone := run(t, load.Config{Clients: 1}, apitest.Service(t))
+		if l := alone.Latencies.CommitToPoke; l.Count != 0 {
+			t.Errorf("there is no other client, and commit to poke is %+v", l)
+		}
+	})
 }
 
 // TestRunThroughTrouble: what a real client survives does.
 func TestRunThroughTrouble(t *testing.T) {
 	t.Parallel()
-	var n atomic.Int64
-	every := func(m int64) bool { return n.Add(1)%m == 0 }
+	// By chance: what counts could meet a client whose tries are as regular each time.
+	oneIn := func(m int) bool { return rand.N(m) == 0 }
 	for name, test := range map[string]struct {
 		proxy  proxy
 		status string // of requests that must be reported
 	}{
 		"requests refused": {proxy{skip: func(*http.Request, []byte) (*answer, bool) {
-			return &answer{status: http.StatusServiceUnavailable}, every(3)
+			return &answer{status: http.StatusServiceUnavailable}, oneIn(3)
 		}}, "503"},
 		"answers lost": {proxy{response: func(_ *http.Request, a *answer) {
-			if every(3) {
+			if oneIn(3) {
 				a.status = http.StatusBadGateway
 			}
 		}}, "502"},
 		"answers cut": {proxy{response: func(*http.Request, *answer) {
-			if every(5) {
+			if oneIn(5) {
 				panic(http.ErrAbortHandler)
 			}
 		}}, "network error"},
 		"a success that is none": {proxy{response: func(r *http.Request, a *answer) {
-			if isPush(r) && every(3) {
+			if isPush(r) && oneIn(3) {
 				a.status = http.StatusAccepted
 			}
 		}}, "202"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		inBubble(t, name, func(t *testing.T) {
 			test.proxy.next = apitest.Service(t)
-			r := run(t, load.Config{URLs: []string{apitest.Serve(t, &test.proxy)}, Clients: 4})
+			r := run(t, load.Config{Clients: 4}, &test.proxy)
 			if !r.Verdict.Converged {
 				t.Errorf("verdict is %v", r.Verdict)
 			}
@@ -230,67 +233,69 @@ func (c *cutStreams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestRunReconnects(t *testing.T) {
 	t.Parallel()
-	cut := &cutStreams{next: apitest.Service(t)}
-	// Only one client's own streams lead to others' pulls, so a lost poke would show.
-	r := run(t, load.Config{URLs: []string{apitest.Serve(t, cut)}, Clients: 4, Duration: 2 * time.Second})
-	if !r.Verdict.Converged || r.Reconnects == 0 || r.Mutations.Confirmed != r.Mutations.Issued {
-		t.Errorf("reconnects %d, mutations %+v, verdict %v", r.Reconnects, r.Mutations, r.Verdict)
-	}
-	if count(r, "stream", "429") == 0 {
-		t.Errorf("requests are %+v", r.Requests)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		cut := &cutStreams{next: apitest.Service(t)}
+		// Only one client's own streams lead to others' pulls, so a lost poke would show.
+		r := run(t, load.Config{Clients: 4, Duration: 2 * time.Second}, cut)
+		if !r.Verdict.Converged || r.Reconnects == 0 || r.Mutations.Confirmed != r.Mutations.Issued {
+			t.Errorf("reconnects %d, mutations %+v, verdict %v", r.Reconnects, r.Mutations, r.Verdict)
+		}
+		if count(r, "stream", "429") == 0 {
+			t.Errorf("requests are %+v", r.Requests)
+		}
+	})
 }
 
 func TestRunSendsTheToken(t *testing.T) {
 	t.Parallel()
-	var wrong atomic.Int64
-	service := apitest.Service(t)
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The first request only finds out whether somebody is there.
-		if got := r.Header.Get("Authorization"); got != "Bearer secret" && r.URL.Path != "/" {
-			wrong.Add(1)
-		}
-		service.ServeHTTP(w, r)
-	})
-	var failed atomic.Bool
-	r := run(t, load.Config{
-		URLs: []string{apitest.Serve(t, h)}, Clients: 2,
-		Token: func(_ context.Context, id load.Identity) (string, error) {
-			if id.Client == "" || id.Group == "" || id.Space == "" || !failed.Swap(true) {
-				return "", errors.New("no token yet")
+	synctest.Test(t, func(t *testing.T) {
+		var wrong atomic.Int64
+		service := apitest.Service(t)
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// The first request only finds out whether somebody is there.
+			if got := r.Header.Get("Authorization"); got != "Bearer secret" && r.URL.Path != "/" {
+				wrong.Add(1)
 			}
-			return "secret", nil
-		},
+			service.ServeHTTP(w, r)
+		})
+		var failed atomic.Bool
+		r := run(t, load.Config{
+			Clients: 2,
+			Token: func(_ context.Context, id load.Identity) (string, error) {
+				if id.Client == "" || id.Group == "" || id.Space == "" || !failed.Swap(true) {
+					return "", errors.New("no token yet")
+				}
+				return "secret", nil
+			},
+		}, h)
+		if !r.Verdict.Converged || wrong.Load() > 0 || count(r, "", "no token") != 1 {
+			t.Errorf("%d wrong tokens, requests %+v, verdict %v", wrong.Load(), r.Requests, r.Verdict)
+		}
 	})
-	if !r.Verdict.Converged || wrong.Load() > 0 || count(r, "", "no token") != 1 {
-		t.Errorf("%d wrong tokens, requests %+v, verdict %v", wrong.Load(), r.Requests, r.Verdict)
-	}
 }
 
 func TestRunShedsBeyondTheBacklog(t *testing.T) {
 	t.Parallel()
-	deaf := &proxy{next: apitest.Service(t), skip: func(r *http.Request, _ []byte) (*answer, bool) {
-		return &answer{status: http.StatusServiceUnavailable}, isPush(r)
-	}}
-	r := run(t, load.Config{
-		URLs: []string{apitest.Serve(t, deaf)}, Clients: 2, Rate: 1000, Backlog: 10, Settle: 100 * time.Millisecond,
+	synctest.Test(t, func(t *testing.T) {
+		deaf := &proxy{next: apitest.Service(t), skip: func(r *http.Request, _ []byte) (*answer, bool) {
+			return &answer{status: http.StatusServiceUnavailable}, isPush(r)
+		}}
+		r := run(t, load.Config{Clients: 2, Rate: 1000, Backlog: 10, Settle: 100 * time.Millisecond}, deaf)
+		m := r.Mutations
+		if m.Issued != 20 || m.Shed == 0 || m.Confirmed != 0 || m.Acknowledged != 0 || r.Verdict.Converged {
+			t.Errorf("mutations are %+v, verdict %v", m, r.Verdict)
+		}
 	})
-	m := r.Mutations
-	if m.Issued != 20 || m.Shed == 0 || m.Confirmed != 0 || m.Acknowledged != 0 || r.Verdict.Converged {
-		t.Errorf("mutations are %+v, verdict %v", m, r.Verdict)
-	}
 }
 
 func TestRunWritesLiveLines(t *testing.T) {
 	t.Parallel()
 	for name, rewrite := range map[string]bool{"lines": false, "one line": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		inBubble(t, name, func(t *testing.T) {
 			var out bytes.Buffer
 			run(t, load.Config{
-				URLs: []string{apitest.Serve(t, apitest.Service(t))}, Clients: 2,
-				Live: &out, LiveEvery: 50 * time.Millisecond, LiveRewrite: rewrite, Duration: time.Second,
-			})
+				Clients: 2, Live: &out, LiveEvery: 50 * time.Millisecond, LiveRewrite: rewrite, Duration: time.Second,
+			}, apitest.Service(t))
 			text := out.String()
 			if strings.Contains(text, "\r") != rewrite || !strings.HasSuffix(text, "\n") ||
 				!strings.Contains(text, "confirmed ") || !strings.Contains(text, "p99 ms: push ") {
@@ -358,25 +363,27 @@ func TestRunRefusesConfigs(t *testing.T) {
 // TestRunUsesTemplates: arguments reach the server as the template says.
 func TestRunUsesTemplates(t *testing.T) {
 	t.Parallel()
-	templates, err := load.ParseTemplates([]byte(`[
-		{"weight": 3, "name": "createMessage", "expect": "message/{{client}}-{{seq}}", "args":
-			{"id": "{{client}}-{{seq}}", "from": "{{space}}", "content": "{{text 7}}", "order": {{seq}}}},
-		{"name": "noSuchMutator", "args": {{int 1 9}}}]`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var created, refused, wrong atomic.Int64
-	tap := &proxy{next: apitest.Service(t), skip: func(r *http.Request, body []byte) (*answer, bool) {
-		if isPush(r) {
-			inspect(body, &created, &refused, &wrong)
+	synctest.Test(t, func(t *testing.T) {
+		templates, err := load.ParseTemplates([]byte(`[
+			{"weight": 3, "name": "createMessage", "expect": "message/{{client}}-{{seq}}", "args":
+				{"id": "{{client}}-{{seq}}", "from": "{{space}}", "content": "{{text 7}}", "order": {{seq}}}},
+			{"name": "noSuchMutator", "args": {{int 1 9}}}]`))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil, false
-	}}
-	r := run(t, load.Config{URLs: []string{apitest.Serve(t, tap)}, Clients: 2, Space: "my space/é", Templates: templates})
-	if !r.Verdict.Converged || created.Load() == 0 || refused.Load() == 0 || wrong.Load() > 0 {
-		t.Errorf("%d created, %d refused, %d wrong, verdict %v",
-			created.Load(), refused.Load(), wrong.Load(), r.Verdict)
-	}
+		var created, refused, wrong atomic.Int64
+		tap := &proxy{next: apitest.Service(t), skip: func(r *http.Request, body []byte) (*answer, bool) {
+			if isPush(r) {
+				inspect(body, &created, &refused, &wrong)
+			}
+			return nil, false
+		}}
+		r := run(t, load.Config{Clients: 2, Space: "my space/é", Templates: templates}, tap)
+		if !r.Verdict.Converged || created.Load() == 0 || refused.Load() == 0 || wrong.Load() > 0 {
+			t.Errorf("%d created, %d refused, %d wrong, verdict %v",
+				created.Load(), refused.Load(), wrong.Load(), r.Verdict)
+		}
+	})
 }
 
 func inspect(body []byte, created, refused, wrong *atomic.Int64) {

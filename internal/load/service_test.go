@@ -7,9 +7,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/replifire/replifire/internal/load"
+	"github.com/replifire/replifire/internal/memnet"
 )
 
 // answer is what a handler answered, to be changed on its way.
@@ -66,9 +68,16 @@ func (p *proxy) answer(r *http.Request, body []byte) *answer {
 func isPush(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/push") }
 func isPull(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/pull") }
 
-// run runs a short load, which must work out whatever the verdict is.
-func run(t testing.TB, c load.Config) load.Report {
+// run runs a short load against instances of a service, which must work out whatever the
+// verdict is. It must be called in a bubble of synctest.
+func run(t testing.TB, c load.Config, instances ...http.Handler) load.Report {
 	t.Helper()
+	network := memnet.Network{Latency: 20 * time.Millisecond}
+	c.Dial = network.Dial
+	for i, h := range instances {
+		slash := "/"[:i%2] // makes no difference
+		c.URLs = append(c.URLs, network.Serve(t, h)+slash)
+	}
 	if c.Duration == 0 {
 		c.Duration = 300 * time.Millisecond
 	}
@@ -77,4 +86,13 @@ func run(t testing.TB, c load.Config) load.Report {
 		t.Fatalf("Run: %v", err)
 	}
 	return report
+}
+
+// inBubble runs a subtest in a bubble of synctest, beside the others.
+func inBubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, test)
+	})
 }

@@ -28,15 +28,16 @@ const (
 	// reachTimeout is for the first answers of all instances, one of which may only
 	// be starting.
 	reachTimeout = 30 * time.Second
+	// dialTimeout bounds the opening of one connection.
+	dialTimeout = 10 * time.Second
 )
 
 // newTransport keeps a connection open for every request that this run ever has
 // under way at a time: three for each client. It counts the bytes on the wire.
-func newTransport(m *meter, clients int, gzip bool) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
+func newTransport(m *meter, clients int, c *Config) *http.Transport {
 	return &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, address)
+			conn, err := c.Dial(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
@@ -45,19 +46,19 @@ func newTransport(m *meter, clients int, gzip bool) *http.Transport {
 		MaxIdleConns:        3 * clients,
 		MaxIdleConnsPerHost: 3 * clients,
 		IdleConnTimeout:     time.Minute,
-		DisableCompression:  !gzip,
+		DisableCompression:  !c.Gzip,
 		Proxy:               http.ProxyFromEnvironment,
 	}
 }
 
 // reach returns an error unless each URL is answered, in whatever way. Without it a
 // mistyped address would be hammered for the whole time.
-func reach(ctx context.Context, urls []string) error {
+func reach(ctx context.Context, c *Config) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	transport := newTransport(newMeter(window{}, false), len(urls), false)
+	transport := newTransport(newMeter(window{}, false), len(c.URLs), c)
 	defer transport.CloseIdleConnections()
-	for _, u := range urls {
+	for _, u := range c.URLs {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, http.NoBody)
 		if err != nil {
 			return err

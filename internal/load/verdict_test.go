@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/replifire/replifire/internal/apitest"
@@ -80,12 +81,9 @@ func TestVerdictFindsWhatIsWrong(t *testing.T) {
 			want: "could not catch up",
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		inBubble(t, name, func(t *testing.T) {
 			test.proxy.next = apitest.Service(t)
-			r := run(t, load.Config{
-				URLs: []string{apitest.Serve(t, &test.proxy)}, Clients: 3, View: test.view, Settle: 400 * time.Millisecond,
-			})
+			r := run(t, load.Config{Clients: 3, View: test.view, Duration: 500 * time.Millisecond, Settle: time.Second}, &test.proxy)
 			v := r.Verdict
 			if v.Converged || v.Count == 0 || v.Violations > 0 != test.violation {
 				t.Errorf("verdict is %v", v)
@@ -104,19 +102,19 @@ func TestVerdictFindsWhatIsWrong(t *testing.T) {
 // acknowledged and no more.
 func TestLostMutationsAreNotConfirmed(t *testing.T) {
 	t.Parallel()
-	void := &proxy{next: apitest.Service(t), skip: func(r *http.Request, _ []byte) (*answer, bool) {
-		return &answer{http.StatusOK, []byte("{}")}, isPush(r)
-	}}
-	r := run(t, load.Config{
-		URLs: []string{apitest.Serve(t, void)}, Clients: 2, Pending: 3, Settle: 100 * time.Millisecond,
+	synctest.Test(t, func(t *testing.T) {
+		void := &proxy{next: apitest.Service(t), skip: func(r *http.Request, _ []byte) (*answer, bool) {
+			return &answer{http.StatusOK, []byte("{}")}, isPush(r)
+		}}
+		r := run(t, load.Config{Clients: 2, Pending: 3, Settle: 100 * time.Millisecond}, void)
+		m := r.Mutations
+		if m.Issued != 6 || m.Acknowledged != 6 || m.Confirmed != 0 || m.ConfirmedPerSecond != 0 {
+			t.Errorf("mutations are %+v", m)
+		}
+		if r.Latencies.Confirm.Count != 0 || r.Verdict.Converged {
+			t.Errorf("confirmation takes %+v, verdict %v", r.Latencies.Confirm, r.Verdict)
+		}
 	})
-	m := r.Mutations
-	if m.Issued != 6 || m.Acknowledged != 6 || m.Confirmed != 0 || m.ConfirmedPerSecond != 0 {
-		t.Errorf("mutations are %+v", m)
-	}
-	if r.Latencies.Confirm.Count != 0 || r.Verdict.Converged {
-		t.Errorf("confirmation takes %+v, verdict %v", r.Latencies.Confirm, r.Verdict)
-	}
 }
 
 // losing answers every push of one client and passes none on.
