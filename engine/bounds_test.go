@@ -250,13 +250,65 @@ func TestRequestIsOver(t *testing.T) {
 	})
 }
 
-// TestPushOfNothing is done at once.
+// TestPushOfNothing: a push of which all is left out, since it is applied, is judged as one
+// that has something left, and commits nothing.
 func TestPushOfNothing(t *testing.T) {
 	t.Parallel()
-	store := &spy{Store: fresh(t)}
-	e := start(t, store, engine.Options{})
-	if err := e.Push(t.Context(), alice, pushOf("g1")); err != nil || store.snapshots.Load() > 0 {
-		t.Errorf("got %v after %d reads", err, store.snapshots.Load())
+	e := start(t, fresh(t), engine.Options{})
+	if err := e.Push(t.Context(), alice, pushOf("g1")); err != nil {
+		t.Errorf("to a space that does not exist: %v", err)
+	}
+	mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}))
+	for _, tc := range []struct {
+		who  engine.Caller
+		want error
+	}{
+		{alice, nil},
+		{engine.Caller{Space: alice.Space, UserID: "bob"}, engine.ErrForbidden},
+		{engine.Caller{Space: "other", UserID: "alice"}, engine.ErrForbidden},
+	} {
+		if err := e.Push(t.Context(), tc.who, pushOf("g1")); !errors.Is(err, tc.want) {
+			t.Errorf("by %s to %s: %v, want %v", tc.who.UserID, tc.who.Space, err, tc.want)
+		}
+	}
+	if head, err := e.Head(t.Context(), alice.Space); err != nil || head.Version != 1 {
+		t.Errorf("version %d, %v", head.Version, err)
+	}
+}
+
+// TestApplied: what is applied is read, for the clients of the group only, and whoever may not
+// push is not told.
+func TestApplied(t *testing.T) {
+	t.Parallel()
+	store := fresh(t)
+	e, another := start(t, store, engine.Options{}), start(t, store, engine.Options{})
+	mustPush(t, e, alice, "g1", mutation("c1", 1, "put", put{"a", 1}), mutation("c2", 1, "put", put{"a", 2}))
+	mustPush(t, e, alice, "g2", mutation("c3", 1, "put", put{"a", 3}))
+	mustPush(t, another, alice, "g1", mutation("c1", 2, "put", put{"a", 4})) // which e has not heard of
+	ids := []protocol.ClientID{"c1", "c2", "c3", "c4"}
+	got, err := e.Applied(t.Context(), alice, "g1", ids)
+	want := map[protocol.ClientID]int64{"c1": 2, "c2": 1}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v, -want +got\n%s", err, diff)
+	}
+	for name, tc := range map[string]struct {
+		who   engine.Caller
+		group protocol.ClientGroupID
+		want  error
+	}{
+		"a group of nobody yet": {alice, "g3", nil},
+		"another's group":       {engine.Caller{Space: alice.Space, UserID: "bob"}, "g1", engine.ErrForbidden},
+		"a group elsewhere":     {engine.Caller{Space: "other", UserID: "alice"}, "g1", engine.ErrForbidden},
+	} {
+		if got, err := e.Applied(t.Context(), tc.who, tc.group, ids); !errors.Is(err, tc.want) || len(got) > 0 {
+			t.Errorf("%s: got %v, %v, want %v", name, got, err, tc.want)
+		}
+	}
+	if _, err := e.Delete(t.Context(), alice.Space); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Applied(t.Context(), alice, "g1", ids); !sameError(err, protocol.ClientStateNotFound()) {
+		t.Errorf("of before the space was deleted: %v", err)
 	}
 }
 

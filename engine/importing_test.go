@@ -47,6 +47,9 @@ func TestImporting(t *testing.T) {
 			if err := e.Push(t.Context(), alice, again); !errors.Is(err, engine.ErrImporting) {
 				t.Errorf("%s: push of what is done: %v", name, err)
 			}
+			if _, err := e.Applied(t.Context(), alice, "g1", []protocol.ClientID{"c"}); !errors.Is(err, engine.ErrImporting) {
+				t.Errorf("%s: question what is applied: %v", name, err)
+			}
 			if err := v.tryPull(t, e, alice, "g1"); !errors.Is(err, engine.ErrImporting) {
 				t.Errorf("%s: pull: %v", name, err)
 			}

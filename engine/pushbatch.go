@@ -95,7 +95,7 @@ func newPushBatch(s *space, jobs []*job, limit int) *pushBatch {
 		share = jobShare
 	}
 	b.plan(limit, share)
-	b.jobs = slices.DeleteFunc(b.jobs, func(j *batchJob) bool { return j.planned == 0 })
+	b.jobs = slices.DeleteFunc(b.jobs, func(j *batchJob) bool { return j.planned == 0 && len(j.mutations) > 0 })
 	return b
 }
 
@@ -192,12 +192,10 @@ func (b *pushBatch) unknown() Documents {
 func (b *pushBatch) admit() {
 	for _, j := range b.jobs {
 		g, ok := b.group(j.group)
-		switch {
-		case ok && (g.UserID != j.caller.UserID || g.Space != b.space.id):
-			j.stop = ErrForbidden
-		case ok && b.base.head.outlived(g): // its clients' ids may be others' by now
-			j.stop = protocol.ClientStateNotFound()
-		case !b.admitsClients(j):
+		if ok {
+			j.stop = b.base.head.admits(j.caller, g)
+		}
+		if j.stop == nil && !b.admitsClients(j) {
 			j.stop = ErrForbidden
 		}
 	}
@@ -210,7 +208,7 @@ func (b *pushBatch) admit() {
 // may: it creates it for all that come with it and after it.
 func (b *pushBatch) admitSpace() {
 	for _, j := range b.jobs {
-		if j.stop != nil || j.mutations[j.decided].ID != 1 {
+		if j.stop != nil || len(j.mutations) == 0 || j.mutations[j.decided].ID != 1 {
 			continue // it creates nothing: no client is known here
 		}
 		if j.stop = j.admitSpace(); j.stop == nil {

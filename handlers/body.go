@@ -21,6 +21,8 @@ const (
 	// largeBody is the size beyond which a body is a large one: it takes one of the
 	// user's few places, and waits for its turn to be decoded.
 	largeBody = 256 << 10
+	// heldBody is room for the buffers of a push.
+	heldBody = 1 << 20
 	// mostDebt is how long a body waits at the most for the bytes that were sent before
 	// it. Two large bodies at once never owe as much.
 	mostDebt = 5 * time.Second
@@ -52,7 +54,7 @@ func largeShare(l Limits) int64 {
 	if l.MaxBodiesBytes == 0 {
 		return 0
 	}
-	return max(l.MaxBodiesBytes/4*3, min(l.MaxBodyBytes+bytes.MinRead, l.MaxBodiesBytes))
+	return max(l.MaxBodiesBytes/4*3, min(LeastBodiesBytes(l.MaxBodyBytes), l.MaxBodiesBytes))
 }
 
 // below reports whether a body of so many bytes could never be paid for.
@@ -60,69 +62,103 @@ func below(r limit.Rate, size int64) bool { return r.PerSecond > 0 && int64(r.Bu
 
 // body is the body of a request, and what it holds of what all share.
 type body struct {
-	x     *exchange
-	data  []byte
+	x      *exchange
+	from   io.Reader
+	size   int64         // of what has arrived
+	read   bool          // to its end
+	until  time.Time     // it may arrive
+	waited time.Duration // for bytes to arrive
+
 	taken int64  // of the memory of all
 	large int64  // of that, of the memory of large ones; 0: it is none
 	free  func() // gives back its places; nil if it has none
-	read  bool   // to its end
 }
 
-// readBody reads the request's body, into memory that grows with what has arrived, and
-// no faster than the user and the address may send.
-func (x *exchange) readBody() ([]byte, error) {
+// openBody begins to read the request's body.
+func (x *exchange) openBody() (*body, error) {
 	b := &x.body
-	b.x = x
-	most := x.h.config.MaxBodyBytes
+	b.x, b.from, b.until = x, x.r.Body, time.Now().Add(bodyLife)
 	if x.r.ContentLength > largeBody {
 		if err := b.enlarge(); err != nil {
 			return nil, err
 		}
 	}
+	return b, nil
+}
+
+// readBody reads a body that is not longer than it may be, into memory that grows with what
+// has arrived.
+func (x *exchange) readBody() ([]byte, error) {
+	b, err := x.openBody()
+	if err != nil {
+		return nil, err
+	}
+	most := x.h.config.MaxBodyBytes
 	// The server's own writer is needed to close the connection afterwards.
-	limited := http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, most)
+	b.from = http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, most)
+	var data []byte
 	size := min(max(x.r.ContentLength, 0)+bytes.MinRead, firstRead)
 	for {
-		if len(b.data) == cap(b.data) {
-			if err := b.grow(min(size, most+bytes.MinRead)); err != nil {
+		if len(data) == cap(data) {
+			size = min(size, most+bytes.MinRead)
+			if err := b.hold(size); err != nil {
 				return nil, err
 			}
+			data = append(make([]byte, 0, size), data...)
 			size *= 2
 		}
-		end := min(cap(b.data), len(b.data)+largeBody)
-		n, err := limited.Read(b.data[len(b.data):end])
-		b.data = b.data[:len(b.data)+n]
+		n, err := b.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
 		if errors.Is(err, io.EOF) {
-			b.read = true
-			return b.data, b.pay(n)
+			return data, nil
 		}
 		if err != nil {
-			return nil, x.bodyError(err)
-		}
-		if err := b.pay(n); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// grow makes room for a body of so many bytes.
-func (b *body) grow(size int64) error {
-	if size > largeBody && b.free == nil {
+// Read reads what has arrived, and no faster than the user and the address may send.
+func (b *body) Read(p []byte) (int, error) {
+	// No more at once than the burst of a rate is.
+	n, end := b.receive(p[:min(int64(len(p)), largeBody, b.x.h.config.MaxBodyBytes)])
+	if end != nil && !errors.Is(end, io.EOF) {
+		return n, end
+	}
+	b.size += int64(n)
+	b.read = end != nil
+	if b.size > largeBody {
+		if err := b.enlarge(); err != nil {
+			return n, err
+		}
+	}
+	if err := b.pay(n); err != nil {
+		return n, err
+	}
+	return n, end
+}
+
+// hold takes memory, so that the body has so many bytes in all, at least.
+func (b *body) hold(size int64) error {
+	if size <= b.taken {
+		return nil
+	}
+	l := &b.x.h.limits.bodies
+	if size > largeBody {
 		if err := b.enlarge(); err != nil {
 			return err
 		}
 	}
 	if b.free != nil {
-		if !b.x.h.limits.bodies.largeMemory.Take(size - b.large) {
+		if !l.largeMemory.Take(size - b.large) {
 			return overloaded("large requests", largeShare(b.x.h.config.Limits))
 		}
 		b.large = size
 	}
-	if !b.x.h.limits.bodies.memory.Take(size - b.taken) {
+	if !l.memory.Take(size - b.taken) {
 		return overloaded("requests", b.x.h.config.MaxBodiesBytes)
 	}
 	b.taken = size
-	b.data = append(make([]byte, 0, size), b.data...)
 	return nil
 }
 
@@ -132,8 +168,11 @@ func overloaded(which string, most int64) error {
 	)}
 }
 
-// enlarge takes a place for a large body, of the user and of the address.
+// enlarge takes a place for a large body, of the user and of the address, if it has none.
 func (b *body) enlarge() error {
+	if b.free != nil {
+		return nil
+	}
 	l := &b.x.h.limits.bodies
 	user, ok := func() {}, true
 	if b.x.principal.UserID != "" {
@@ -193,19 +232,41 @@ func (x *exchange) sleep(d time.Duration) error {
 	select {
 	case <-t.C:
 		return nil
+	case <-x.h.arrivals.stopped:
+		return errClosing
 	case <-x.r.Context().Done():
 		return context.Cause(x.r.Context())
 	}
 }
 
-// awaitTurn waits until a body of n bytes may be decoded, if it is large: at most half
-// the processors do that, so that small requests, which most are, find one that is free.
-// Who has waited longest comes first. The caller gives its turn back by done.
-func (x *exchange) awaitTurn(n int) (done func(), err error) {
-	if n <= largeBody {
-		return func() {}, nil
+// inTurn is a body that is decoded while it is read. Of a large one that is done when it is
+// its turn: at most half the processors do that, so that small requests, which most are,
+// find one that is free. Who has waited longest comes first.
+type inTurn struct {
+	*body
+	done func() // gives the turn back; nil if it has none
+}
+
+// Read gives the turn back until something has arrived.
+func (t *inTurn) Read(p []byte) (int, error) {
+	t.end()
+	n, err := t.body.Read(p)
+	if t.size <= largeBody || err != nil && !errors.Is(err, io.EOF) {
+		return n, err
 	}
-	return x.h.limits.bodies.turns.Wait(x.r.Context())
+	done, late := t.x.h.limits.bodies.turns.Wait(t.x.r.Context())
+	if late != nil {
+		return n, late
+	}
+	t.done = done
+	return n, err
+}
+
+func (t *inTurn) end() {
+	if t.done != nil {
+		t.done()
+		t.done = nil
+	}
 }
 
 // release gives back what the body has taken, and forgets it.

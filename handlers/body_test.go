@@ -1,7 +1,9 @@
 package handlers_test
 
 import (
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -24,8 +26,8 @@ func padded(user, body string, size int) *http.Request {
 	return request("POST", pushPath, body+strings.Repeat(" ", max(0, size-len(body))), "Authorization", "token "+user)
 }
 
-// underway has a user send a body that does not end, of so many bytes at first. The test
-// ends it.
+// underway has a user send a push that does not end, of a mutation of which so many bytes
+// arrive at first. The test ends it.
 func underway(
 	t *testing.T, s http.Handler, user string, size, announced int64,
 ) (end func() *httptest.ResponseRecorder) {
@@ -34,7 +36,8 @@ func underway(
 	done := make(chan *httptest.ResponseRecorder, 1)
 	go func() {
 		r := padded(user, "", 0)
-		r.Body, r.ContentLength = io.NopCloser(io.MultiReader(io.LimitReader(blanks{}, size), slow)), announced
+		begun := io.MultiReader(strings.NewReader(`{"mutations":[{"args":"`), io.LimitReader(blanks{}, size), slow)
+		r.Body, r.ContentLength = io.NopCloser(begun), announced
 		done <- do(s, r)
 	}()
 	<-slow.asked
@@ -78,13 +81,13 @@ func TestLargeBodiesOfUser(t *testing.T) {
 // Large bodies that do not end leave memory to those that are small.
 func TestLargeBodiesLeaveMemory(t *testing.T) {
 	t.Parallel()
-	s := newService(t, func(c *handlers.Config) { c.MaxBodyBytes, c.MaxBodiesBytes = 1<<20, 2<<20 })
-	for range 3 { // of 400,000 bytes, for which there is room for 512 KiB
+	s := newService(t, func(c *handlers.Config) { c.MaxBodyBytes, c.MaxBodiesBytes = 1<<20, 4<<20 })
+	for range 6 { // of 400,000 bytes, for which there is room for 512 KiB
 		end := underway(t, s, "ann", 400_000, -1)
 		t.Cleanup(func() { end() })
 	}
 	refused(t, do(s, padded("bob", onePush, large)), 429, "overloaded",
-		"The bodies of all large requests under way are 1572864 bytes together")
+		"The bodies of all large requests under way are 3145728 bytes together")
 	if w := do(s, padded("bob", onePush, large/2)); w.Code != 200 {
 		t.Errorf("a body that is not large: %d %s", w.Code, w.Body)
 	}
@@ -137,9 +140,9 @@ func TestBytesOfUser(t *testing.T) {
 	})
 }
 
-// A long body that is refused is not read on: the connection is closed instead. One that is
-// short is read, and the connection used again.
-func TestRefusedBodiesAreNotRead(t *testing.T) {
+// The connection of a long body that is refused is closed. One that is short is read, and the
+// connection used again.
+func TestConnectionsOfRefusedBodies(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		size, announced int64
@@ -164,7 +167,7 @@ func TestRefusedBodiesAreNotRead(t *testing.T) {
 			if resp := send(t, newRequest(t, "POST", srv.URL+pullPath, firstPull)); resp.StatusCode != http.StatusOK {
 				t.Fatalf("first of all: %d", resp.StatusCode)
 			}
-			r := newRequest(t, "POST", srv.URL+pushPath, "")
+			r := newRequest(t, "POST", srv.URL+pullPath, "")
 			r.Body, r.ContentLength = io.NopCloser(io.LimitReader(blanks{}, tc.size)), tc.announced
 			client := http.Client{Transport: &http.Transport{}}
 			defer client.CloseIdleConnections()
@@ -177,6 +180,34 @@ func TestRefusedBodiesAreNotRead(t *testing.T) {
 				t.Errorf("status %d, connection closed: %v; want %d, %v", resp.StatusCode, resp.Close, tc.status, tc.closed)
 			}
 		})
+	}
+}
+
+// TestRefusalReachesWhoSendsFirst: a client that looks at no answer before it has sent all of
+// a large body sees why it is refused.
+func TestRefusalReachesWhoSendsFirst(t *testing.T) {
+	t.Parallel()
+	s := newService(t, func(c *handlers.Config) { c.Authenticator, c.Policy = guard{}, auth.Open{} })
+	srv := serve(t, s)
+	for i := range 5 {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		const size = 7 << 20 // more than the system keeps
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+
+			"Content-Length: %d\r\n\r\n", pushPath, size)
+		if err == nil {
+			_, err = io.CopyN(conn, blanks{}, size)
+		}
+		if err != nil {
+			t.Fatalf("body %d is not taken: %v", i, err)
+		}
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+			t.Errorf("%v, %s", err, answer)
+		}
 	}
 }
 

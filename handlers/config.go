@@ -47,6 +47,9 @@ const (
 // Engine is what is needed of *engine.Engine.
 type Engine interface {
 	Push(ctx context.Context, c engine.Caller, req *protocol.PushRequest) error
+	Applied(
+		ctx context.Context, c engine.Caller, group protocol.ClientGroupID, clients []protocol.ClientID,
+	) (map[protocol.ClientID]int64, error)
 	Pull(ctx context.Context, c engine.Caller, req *protocol.PullRequest) (*protocol.PullResponse, error)
 	Reset(ctx context.Context, space protocol.SpaceID) (engine.Head, error)
 }

@@ -112,9 +112,6 @@ func refusalOf(err error) refusal {
 	if e, ok := errors.AsType[*protocol.DecodeError](err); ok {
 		return refusal{http.StatusBadRequest, "bad_request", e.Error()}
 	}
-	if e, ok := errors.AsType[*protocol.TooManyMutationsError](err); ok {
-		return refusal{http.StatusRequestEntityTooLarge, "too_large", e.Error()}
-	}
 	for _, row := range table {
 		if errors.Is(err, row.err) {
 			return row.explained(err)
@@ -135,22 +132,14 @@ func (r refusal) explained(err error) refusal {
 }
 
 // bodyError says what an error of reading a request's body means.
-func (x *exchange) bodyError(err error) error {
+func bodyError(err error) error {
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge(e.Limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return refusal{http.StatusRequestTimeout, "request_timeout", x.lateText()}
+		return errTooSlow
 	}
 	return refusal{http.StatusBadRequest, "bad_request", "The body broke off, or is not framed as HTTP demands."}
-}
-
-// lateText says how much time a body had, where that is known.
-func (x *exchange) lateText() string {
-	if d := x.h.config.BodyTimeout; d > 0 {
-		return fmt.Sprintf("The request did not arrive within %v.", d)
-	}
-	return "The body did not arrive in time."
 }
 
 func tooLarge(limit int64) error {
@@ -175,11 +164,13 @@ type problem struct {
 
 // unread reports whether the connection is closed so that net/http does not read on: by
 // itself it reads 256 KiB more of a body before it answers, to use the connection again.
+// Who is too slow, or comes too late, would wait for that.
 func (x *exchange) unread(status int) bool {
 	if x.body.read || !x.w.http1 {
 		return false
 	}
-	return x.r.ContentLength > largeBody || x.r.ContentLength < 0 && status == http.StatusTooManyRequests
+	return x.r.ContentLength > largeBody || x.r.ContentLength < 0 && status == http.StatusTooManyRequests ||
+		status == http.StatusRequestTimeout || errors.Is(x.err, errClosing)
 }
 
 // problem answers with a refusal, and says when to come again where that can help: in so
@@ -200,9 +191,13 @@ func (x *exchange) problem(r refusal, seconds int) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Del("Content-Encoding")
 	h.Del("Content-Length")
-	if x.unread(r.status) {
+	unread := x.unread(r.status)
+	if unread {
 		h.Set("Connection", "close")
 	}
 	x.w.WriteHeader(r.status)
 	_, _ = x.w.Write(body) // a client that has gone needs no answer
+	if unread {
+		x.linger()
+	}
 }

@@ -19,7 +19,9 @@ type Handler struct {
 	limits limits
 	sizes  *sizes
 	zips   *compressors
-	routes map[string]*route
+	// arrivals are the bodies that are being read.
+	arrivals arrivals
+	routes   map[string]*route
 	// members are the routes that have ids in them, nil if there are none.
 	members *memberRoutes
 	page    *route // nil if there is none
@@ -55,7 +57,7 @@ func New(c Config) (*Handler, error) {
 	}
 	h := &Handler{
 		config: c, cors: newCORS(c.Origins), ready: readiness{check: c.Ready},
-		limits: newLimits(c.Limits), sizes: newSizes(), zips: newCompressors(),
+		limits: newLimits(c.Limits), sizes: newSizes(), zips: newCompressors(), arrivals: newArrivals(),
 	}
 	push, pull := postRoute((*exchange).push), postRoute((*exchange).pull)
 	h.routes = map[string]*route{

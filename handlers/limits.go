@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/replifire/replifire/limit"
 	"github.com/replifire/replifire/protocol"
@@ -23,11 +22,13 @@ const maxBuckets = 100_000
 // MaxBodyBytes, which has a default. Whoever goes beyond one is refused in words that
 // say what it is, and nothing is changed.
 type Limits struct {
-	// MaxBodyBytes bounds the body of a request, beyond it 413.
+	// MaxBodyBytes bounds the body of a request, beyond it 413. Of a push, whose body may
+	// have any length, it bounds the mutations that are applied at once, and the arguments
+	// of one.
 	MaxBodyBytes int64
-	// MaxBodiesBytes bounds the bodies of all requests under way together, beyond it
-	// 429. A quarter of it is for bodies of no more than 256 KiB, as far as the largest
-	// body leaves it. It MUST NOT be less than MaxBodyBytes.
+	// MaxBodiesBytes bounds what of the bodies of all requests under way is in memory, beyond
+	// it 429. A quarter of it is for bodies of no more than 256 KiB, as far as the largest
+	// body leaves it. It MUST NOT be less than LeastBodiesBytes of MaxBodyBytes.
 	MaxBodiesBytes int64
 	// UserBytes bounds the bytes a second, of bodies, of each user who is signed in, and
 	// AddressBytes those of each address. Beyond it they are read no faster than that, and
@@ -37,10 +38,7 @@ type Limits struct {
 	// MaxUserBodies bounds the bodies of more than 256 KiB that each user who is signed in
 	// sends at once, MaxAddressBodies those of each address, beyond it 429.
 	MaxUserBodies, MaxAddressBodies int
-	// BodyTimeout is how long the server waits for a request to arrive. It is only told
-	// to whom the server, http.Server.ReadTimeout, has cut off, with 408. 0: not known.
-	BodyTimeout time.Duration
-	// MaxMutations bounds those of a push, beyond it 413.
+	// MaxMutations bounds the mutations of a push that are applied at once.
 	MaxMutations int
 	// MaxResponseBytes bounds the patch of a pull's answer before it is compressed, and by
 	// itself what the answer says of the asking group's clients. The answer that turns out to
@@ -69,9 +67,14 @@ type Limits struct {
 	Proxies int
 }
 
+// LeastBodiesBytes is the least value of Limits.MaxBodiesBytes with which a push of any
+// length can be read, if it is the only one: the mutations that are kept of it, and one that
+// is being read and may be as long.
+func LeastBodiesBytes(maxBodyBytes int64) int64 { return 2*maxBodyBytes + heldBody }
+
 func (l *Limits) negative() bool {
 	return l.MaxBodyBytes < 0 || l.MaxBodiesBytes < 0 || l.MaxMutations < 0 || l.MaxResponseBytes < 0 ||
-		l.MaxUserStreams < 0 || l.BodyTimeout < 0 ||
+		l.MaxUserStreams < 0 ||
 		l.UserRate.PerSecond < 0 || l.AddressRate.PerSecond < 0 ||
 		l.UserBytes.PerSecond < 0 || l.AddressBytes.PerSecond < 0 || l.MaxUserBodies < 0 || l.MaxAddressBodies < 0 ||
 		l.UserRejections.PerSecond < 0 || l.SpaceRejections.PerSecond < 0 || l.NewClients.PerSecond < 0 ||

@@ -337,28 +337,6 @@ func TestBodiesTakeWhatArrives(t *testing.T) {
 	}
 }
 
-func TestMutationsOfAPush(t *testing.T) {
-	t.Parallel()
-	s := newService(t, func(c *handlers.Config) { c.MaxMutations = 2 })
-	push := func(ids ...int) *httptest.ResponseRecorder {
-		var all []string
-		for _, id := range ids {
-			_, rest, _ := strings.Cut(mutation(id), `"mutations":[`)
-			all = append(all, strings.TrimSuffix(rest, "]}"))
-		}
-		before, _, _ := strings.Cut(onePush, `{"clientID"`)
-		return do(s, request("POST", pushPath, before+strings.Join(all, ",")+"]}"))
-	}
-	refused(t, push(1, 2, 3), 413, "too_large", "The push has more than 2 mutations.")
-	if w := push(1, 2); w.Code != 200 {
-		t.Fatalf("2 mutations of 2: %d %s", w.Code, w.Body)
-	}
-	head, err := s.engine.Head(t.Context(), "default")
-	if err != nil || head.Version != 1 {
-		t.Errorf("version = %d (%v), want 1: the push that was refused changed nothing", head.Version, err)
-	}
-}
-
 // answering is an engine whose spaces have some kilobytes more than the cookie.
 func answering(pulls *atomic.Int64, kilobytes int) *fakeEngine {
 	return &fakeEngine{pull: func(context.Context, engine.Caller, *protocol.PullRequest) (*protocol.PullResponse, error) {

@@ -169,6 +169,9 @@ func (x *exchange) putMember() error {
 	if err := x.checkContent(); err != nil {
 		return err
 	}
+	if err := x.checkLength(); err != nil {
+		return err
+	}
 	if err := x.identifyMember(); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/engine"
@@ -22,11 +23,7 @@ func (x *exchange) push() error {
 	if err := x.allowPush(); err != nil {
 		return err
 	}
-	body, err := x.readBody()
-	if err != nil {
-		return err
-	}
-	req, err := x.decodePush(body)
+	req, err := x.readPush()
 	if err == nil {
 		err = x.mayStillPush()
 	}
@@ -34,8 +31,11 @@ func (x *exchange) push() error {
 		x.caller.NewSpace, x.caller.NewClient = x.takeSpace, x.newClients(req.ClientGroupID)
 		err = x.h.config.Engine.Push(x.r.Context(), x.caller, req)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return x.answerable(err)
+	case req.More:
+		return errPartlyApplied
 	}
 	return x.json([]byte("{}"))
 }
@@ -80,19 +80,39 @@ func (x *exchange) mayWrite(ctx context.Context) (bool, error) {
 	return !forbidden, err
 }
 
-// decodePush decodes a push that is not too long, when it is its turn.
-func (x *exchange) decodePush(body []byte) (*protocol.PushRequest, error) {
-	done, err := x.awaitTurn(len(body))
+// errPartlyApplied makes the client send everything again: what is applied by then is left out
+// of it, and does not count.
+var errPartlyApplied = refusal{
+	http.StatusTooManyRequests, "partly_applied",
+	"These are more mutations than are applied at once. The first ones are applied. Send all again to go on.",
+}
+
+// readPush reads the body of a push, however long it is, and decodes it meanwhile.
+func (x *exchange) readPush() (*protocol.PushRequest, error) {
+	b, err := x.openBody()
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	return protocol.DecodePushRequestWithin(body, x.h.config.MaxMutations)
+	from := &inTurn{body: b}
+	defer from.end()
+	return protocol.ReadPushRequest(from, protocol.PushBounds{
+		MaxBytes:     int(x.h.config.MaxBodyBytes),
+		MaxMutations: x.h.config.MaxMutations,
+		Length:       x.r.ContentLength,
+		Hold:         b.hold,
+		Applied: func(g protocol.ClientGroupID, clients []protocol.ClientID) (map[protocol.ClientID]int64, error) {
+			from.end()
+			return x.h.config.Engine.Applied(x.r.Context(), x.caller, g, clients)
+		},
+	})
 }
 
 // admitted is the body of a request that is allowed.
 func (x *exchange) admitted(a auth.Action) ([]byte, error) {
 	if err := x.checkContent(); err != nil {
+		return nil, err
+	}
+	if err := x.checkLength(); err != nil {
 		return nil, err
 	}
 	if err := x.admit(a); err != nil {

@@ -32,6 +32,11 @@ func (x *exchange) checkContent() error {
 			return unsupported("A body must not be compressed.")
 		}
 	}
+	return nil
+}
+
+// checkLength refuses a body that says that it is too long.
+func (x *exchange) checkLength() error {
 	if limit := x.h.config.MaxBodyBytes; x.r.ContentLength > limit {
 		return tooLarge(limit)
 	}

@@ -66,7 +66,7 @@ func TestContentEncoding(t *testing.T) {
 func TestBodyLimit(t *testing.T) {
 	t.Parallel()
 	s := newService(t, func(c *handlers.Config) { c.MaxBodyBytes = 1000 })
-	pad := func(n int) string { return onePush + strings.Repeat(" ", n-len(onePush)) }
+	pad := func(n int) string { return firstPull + strings.Repeat(" ", n-len(firstPull)) }
 	for name, tc := range map[string]struct {
 		body   string
 		length int64
@@ -76,11 +76,11 @@ func TestBodyLimit(t *testing.T) {
 		"above":                  {pad(1001), 1001, 413},
 		"above, length not said": {pad(1001), -1, 413},
 		"at the limit, not said": {pad(1000), -1, 200},
-		"said to be above":       {onePush, 1 << 40, 413},
+		"said to be above":       {firstPull, 1 << 40, 413},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := request("POST", pushPath, tc.body)
+			r := request("POST", pullPath, tc.body)
 			r.ContentLength = tc.length
 			w := do(s, r)
 			if w.Code != tc.want {
@@ -93,20 +93,20 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
-// TestDefaultBodyLimit: 8 MiB, and a body above it is not read.
+// TestDefaultBodyLimit: 8 MiB, and of a body above it no more than that is read on.
 func TestDefaultBodyLimit(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
-	r := request("POST", pushPath, "")
+	r := request("POST", pullPath, "")
 	body := &countingReader{}
 	r.Body, r.ContentLength = io.NopCloser(body), 8<<20+1
-	if w := do(s, r); w.Code != 413 || body.n != 0 {
-		t.Errorf("status = %d after %d bytes, want 413 after none", w.Code, body.n)
-	}
-	r = request("POST", pushPath, "")
-	r.Body, r.ContentLength = io.NopCloser(body), -1
-	if w := do(s, r); w.Code != 413 || body.n > 9<<20 {
+	if w := do(s, r); w.Code != 413 || body.n > 8<<20 {
 		t.Errorf("status = %d after %d bytes, want 413 after 8 MiB", w.Code, body.n)
+	}
+	r = request("POST", pullPath, "")
+	r.Body, r.ContentLength = io.NopCloser(body), -1
+	if w := do(s, r); w.Code != 413 || body.n > 25<<20 {
+		t.Errorf("status = %d after %d bytes, want 413 after twice 8 MiB", w.Code, body.n)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestOrder(t *testing.T) {
 	}{
 		"method before all":           {"PUT", pushPath + "?space=", "", "text/plain", "{", 405},
 		"type before token":           {"POST", pushPath, "", "text/plain", "{", 415},
-		"size before token":           {"POST", pushPath, "", "application/json", strings.Repeat(" ", 1001), 413},
+		"size before token":           {"POST", pullPath, "", "application/json", strings.Repeat(" ", 1001), 413},
 		"token before space":          {"POST", pushPath + "?space=", "", "application/json", "{", 401},
 		"token before body":           {"POST", pushPath, "", "application/json", "{", 401},
 		"wrong token":                 {"POST", pushPath, "Bearer x", "application/json", onePush, 401},

@@ -104,10 +104,21 @@ type fakeEngine struct {
 	push  func(context.Context, engine.Caller, *protocol.PushRequest) error
 	pull  func(context.Context, engine.Caller, *protocol.PullRequest) (*protocol.PullResponse, error)
 	reset func(context.Context, protocol.SpaceID) (engine.Head, error)
+	// applied may be nil: nothing is.
+	applied func(engine.Caller, protocol.ClientGroupID, []protocol.ClientID) (map[protocol.ClientID]int64, error)
 }
 
 func (f *fakeEngine) Push(ctx context.Context, c engine.Caller, r *protocol.PushRequest) error {
 	return f.push(ctx, c, r)
+}
+
+func (f *fakeEngine) Applied(
+	_ context.Context, c engine.Caller, g protocol.ClientGroupID, ids []protocol.ClientID,
+) (map[protocol.ClientID]int64, error) {
+	if f.applied == nil {
+		return map[protocol.ClientID]int64{}, nil
+	}
+	return f.applied(c, g, ids)
 }
 
 func (f *fakeEngine) Pull(

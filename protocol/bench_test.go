@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,6 +29,22 @@ func BenchmarkDecodePushRequest(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
 				if _, err := protocol.DecodePushRequest(body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkReadPushRequest(b *testing.B) {
+	for _, n := range []int{1, 1000} {
+		body := pushOf(n)
+		bounds := protocol.PushBounds{MaxBytes: 8 << 20, MaxMutations: 50_000, Length: int64(len(body)), Hold: anyAmount}
+		b.Run(fmt.Sprintf("mutations=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				if _, err := protocol.ReadPushRequest(bytes.NewReader(body), bounds); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -30,10 +30,12 @@ func (p path) String() string {
 // complained about as long as the version is not known.
 type fields struct {
 	problem *DecodeError
-	// seen are the ids and names made so far: a push repeats a few of them in each
-	// mutation.
+	// seen are the ids and names made last, maxSeen at the most: a push repeats a few of
+	// them in each mutation.
 	seen map[string]string
 }
+
+const maxSeen = 1000
 
 func (f *fields) fail(at path, format string, args ...any) {
 	if f.problem == nil {
@@ -59,10 +61,15 @@ func (f *fields) require(at path, t token, k kind, what string) bool {
 	if !f.present(at, t) {
 		return false
 	}
-	if t.kind != k {
+	switch {
+	case t.kind != k:
 		f.fail(at, "must be %s", what)
+	case t.long:
+		f.fail(at, "must not be longer than %d bytes", shortValue)
+	default:
+		return true
 	}
-	return t.kind == k
+	return false
 }
 
 // id demands a non-empty id.
@@ -103,7 +110,7 @@ func (f *fields) intern(b []byte) string {
 	if s, ok := f.seen[string(b)]; ok {
 		return s
 	}
-	if f.seen == nil {
+	if f.seen == nil || len(f.seen) == maxSeen {
 		f.seen = make(map[string]string)
 	}
 	s := string(b)

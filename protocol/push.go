@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"unicode/utf8"
 )
 
@@ -21,9 +22,15 @@ type PushRequest struct {
 	ClientGroupID ClientGroupID
 	// SchemaVersion is the app's, "" when it sets none.
 	SchemaVersion string
-	// Mutations are all that the sender has pending, oldest first for each
-	// client, clients interleaved in any way.
+	// Mutations are what the sender has pending, oldest first for each client, clients
+	// interleaved in any way: all of it, but for what ReadPushRequest leaves out.
 	Mutations []Mutation
+	// More: Mutations are not all. They were as much as is taken at once, and the sender
+	// has to send what is behind them again.
+	More bool
+	// Skipped are clients of whom mutations came before these, and were left out since
+	// they are applied (PushBounds.Applied).
+	Skipped map[ClientID]bool
 }
 
 // Mutation is one call of a mutator by a client.
@@ -32,36 +39,54 @@ type Mutation struct {
 	// ID counts the client's mutations from 1.
 	ID   int64
 	Name string
-	// Args is the JSON of the call's one argument, a slice of the request's body.
+	// Args is the JSON of the call's one argument, perhaps a slice of the request's body.
 	Args json.RawMessage
 	// Invalid says why Args can never be used (nested too deeply, a lone
-	// surrogate), empty when it can. Such a mutation is rejected, not refused: a
+	// surrogate, too long), empty when it can. Such a mutation is rejected, not refused: a
 	// 400 would stop its client for good.
 	Invalid string
 }
 
-// TooManyMutationsError says that a push has more mutations than were asked for.
-type TooManyMutationsError struct{ Most int }
-
-// Error says how many there may be.
-func (e *TooManyMutationsError) Error() string {
-	return fmt.Sprintf("The push has more than %d mutations.", e.Most)
+// DecodePushRequest decodes the body of a push, all of it. It fails with a *DecodeError, or
+// with a *ErrorResponse VersionNotSupported if pushVersion is an integer but neither 0 nor 1.
+// The result keeps slices of body, which must not be changed any more.
+func DecodePushRequest(body []byte) (*PushRequest, error) {
+	return (&pushDecoder{body: newScanner(body)}).decode()
 }
 
-// DecodePushRequest decodes the body of a push, however many mutations it has. See
-// DecodePushRequestWithin.
-func DecodePushRequest(body []byte) (*PushRequest, error) { return DecodePushRequestWithin(body, 0) }
+// ReadPushRequest decodes the body of a push as it arrives, to its end, however long that
+// is. It keeps the first mutations, as many as the bounds allow; what is behind them is
+// read and forgotten. Fails as DecodePushRequest does, or with the error of body or of
+// a function of the bounds. The result keeps nothing of body.
+func ReadPushRequest(body io.Reader, bounds PushBounds) (*PushRequest, error) {
+	d := &pushDecoder{window: window{bounds: bounds}}
+	in := &input{source: body, grow: d.makeRoom, start: -1, room: shortValue}
+	in.next = int(min(max(bounds.Length, 0)+minRead, firstPiece))
+	d.body = &scanner{in: in}
+	return d.decode()
+}
 
-// DecodePushRequestWithin decodes the body of a push of at most so many mutations, 0: any
-// number. It fails with a *TooManyMutationsError, having read no further than the first
-// one beyond, whatever else is wrong; otherwise with a *DecodeError, or with a
-// *ErrorResponse VersionNotSupported if pushVersion is an integer but neither 0 nor 1.
-// The result keeps slices of body, which must not be changed any more.
-func DecodePushRequestWithin(body []byte, most int) (*PushRequest, error) {
-	d := pushDecoder{body: newScanner(body), most: most}
+// minRead is room for the byte behind the end, which is asked for, and some more.
+const minRead = 512
+
+// pushDecoder reads a push in one pass, though what is required of it is known only
+// when pushVersion was seen, which may come last.
+type pushDecoder struct {
+	body *scanner
+	fields
+	// only1 has what is wrong in version 1 only.
+	only1 fields
+
+	version, profileID, schemaVersion token
+	clientGroupID, clientID, list     token
+
+	window
+}
+
+func (d *pushDecoder) decode() (*PushRequest, error) {
 	d.read()
-	if d.more {
-		return nil, &TooManyMutationsError{Most: most}
+	if d.body.in != nil && d.body.in.err != nil {
+		return nil, d.body.in.err
 	}
 	if d.body.err != nil {
 		return nil, d.body.err
@@ -80,33 +105,19 @@ func DecodePushRequestWithin(body []byte, most int) (*PushRequest, error) {
 	return r, nil
 }
 
-// pushDecoder reads a push in one pass, though what is required of it is known only
-// when pushVersion was seen, which may come last.
-type pushDecoder struct {
-	body *scanner
-	fields
-	// only1 has what is wrong in version 1 only.
-	only1 fields
-
-	version, profileID, schemaVersion token
-	clientGroupID, clientID, list     token
-
-	mutations []Mutation
-	// most is how many mutations there may be, 0: any number; more: there are more.
-	most int
-	more bool
-}
-
 // read reads the whole body.
 func (d *pushDecoder) read() {
 	for name := range d.body.members() {
 		place := d.place(name)
-		if place == &d.list && d.body.peek() == '[' {
+		switch {
+		case place == nil:
+			d.body.skip()
+		case place == &d.list && d.body.peek() == '[':
 			place.set(token{kind: kindArray})
 			d.readMutations()
-			continue
+		default:
+			place.set(d.body.value())
 		}
-		place.set(d.body.value())
 	}
 	d.body.end()
 }
@@ -129,27 +140,42 @@ func (d *pushDecoder) place(name []byte) *token {
 	return nil
 }
 
-// readMutations keeps the mutations as far as nothing is wrong with them: a body
-// of nothing but empty objects must not take many times its size.
+// readMutations keeps the mutations as far as nothing is wrong with them, and there is
+// room: a body of nothing but empty objects must not take many times its size.
 func (d *pushDecoder) readMutations() {
 	for i := range d.body.elements() {
-		if d.more = d.most > 0 && i >= d.most; d.more {
-			d.body.fail("has more mutations than were asked for")
-			return
-		}
-		if d.body.peek() != '{' {
-			d.body.value()
+		switch {
+		case d.more:
+			d.body.skip()
+		case d.body.peek() != '{':
+			d.body.skip()
 			d.fail(path{i, ""}, "must be an object")
+		default:
+			d.readMutation(i)
+		}
+	}
+}
+
+// readMutation reads the mutation of index i.
+func (d *pushDecoder) readMutation(i int) {
+	var t mutationTokens
+	for name := range d.body.members() {
+		place := t.place(name)
+		if place == nil {
+			d.body.skip()
 			continue
 		}
-		var t mutationTokens
-		for name := range d.body.members() {
-			t.place(name).set(d.body.value())
+		if place == &t.args {
+			d.body.room(d.bounds.MaxBytes)
 		}
-		if d.body.err != nil || d.problem != nil {
-			continue
-		}
-		d.mutations = append(d.mutations, d.mutation(i, &t))
+		place.set(d.body.value())
+		d.body.room(shortValue)
+	}
+	if d.body.err != nil || d.problem != nil {
+		return
+	}
+	if m := d.mutation(i, &t); d.problem == nil {
+		d.take(m)
 	}
 }
 
@@ -185,6 +211,8 @@ func (d *pushDecoder) mutation(i int, t *mutationTokens) Mutation {
 	m.Name, m.Invalid = d.mutatorName(path{i, "name"}, t.name)
 	switch {
 	case !d.present(path{i, "args"}, t.args):
+	case t.args.long:
+		m.Args, m.Invalid = json.RawMessage("null"), fmt.Sprintf("args are longer than %d bytes", d.bounds.MaxBytes)
 	case m.Invalid != "":
 	case t.args.depth > MaxDepth:
 		m.Invalid = fmt.Sprintf("args are nested deeper than %d", MaxDepth)
@@ -202,11 +230,15 @@ func (d *pushDecoder) mutation(i int, t *mutationTokens) Mutation {
 // mutatorName returns a mutator's name in a form that can be kept, and why no
 // mutator can have the name that was sent.
 func (d *pushDecoder) mutatorName(at path, t token) (name, invalid string) {
+	long := t.long
+	t.long = false
 	if !d.require(at, t, kindString, "a string") {
 		return "", ""
 	}
 	text := t.content()
 	switch {
+	case long:
+		invalid = fmt.Sprintf("name is longer than %d bytes", MaxNameBytes)
 	case len(text) > MaxNameBytes:
 		invalid = fmt.Sprintf("name is longer than %d bytes", MaxNameBytes)
 		text = cut(text, MaxNameBytes)
@@ -230,9 +262,14 @@ func (d *pushDecoder) request(v int) *PushRequest {
 		Version:       v,
 		SchemaVersion: d.text(path{topLevel, "schemaVersion"}, d.schemaVersion),
 		Mutations:     d.mutations,
+		More:          d.more,
+		Skipped:       d.skipped(),
 	}
 	d.require(path{topLevel, "mutations"}, d.list, kindArray, "an array")
 	r.ProfileID = d.profile(v, d.profileID)
+	if d.owner != "" && d.byOwner != (v == 0) {
+		d.fail(path{topLevel, "mutations"}, "must have a clientID in version 1, and none in version 0")
+	}
 	if v == 1 {
 		r.ClientGroupID = ClientGroupID(d.id(path{topLevel, "clientGroupID"}, d.clientGroupID))
 		return r

@@ -471,38 +471,3 @@ func TestDecodePushRequestMemory(t *testing.T) {
 		t.Errorf("a body of %d bytes allocated %d", len(body), got)
 	}
 }
-
-func TestDecodePushRequestWithin(t *testing.T) {
-	t.Parallel()
-	m := `{"clientID":"c","id":1,"name":"x","args":0,"timestamp":0}`
-	body := func(mutations ...string) string {
-		return `{"mutations":[` + strings.Join(mutations, ",") + `],"pushVersion":1,"clientGroupID":"g",` +
-			`"profileID":"p","schemaVersion":""}`
-	}
-	for name, tc := range map[string]struct {
-		body string
-		most int
-		want int // mutations; -1: too many
-	}{
-		"as many":                  {body(m, m), 2, 2},
-		"fewer":                    {body(m), 2, 1},
-		"none":                     {body(), 2, 0},
-		"one more":                 {body(m, m, m), 2, -1},
-		"any number":               {body(m, m, m), 0, 3},
-		"what follows is not read": {body(m, m, "no JSON"), 2, -1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r, err := protocol.DecodePushRequestWithin([]byte(tc.body), tc.most)
-			e, tooMany := errors.AsType[*protocol.TooManyMutationsError](err)
-			switch {
-			case tooMany != (tc.want < 0) || !tooMany && err != nil:
-				t.Fatalf("error %v", err)
-			case tooMany && !strings.Contains(e.Error(), "more than 2 mutations"):
-				t.Errorf("error %q does not say the limit", e)
-			case !tooMany && len(r.Mutations) != tc.want:
-				t.Errorf("%d mutations, want %d", len(r.Mutations), tc.want)
-			}
-		})
-	}
-}

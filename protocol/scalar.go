@@ -34,7 +34,7 @@ func (s *scanner) literal(word string) bool {
 
 // at returns the next byte, white space included, 0 at the end.
 func (s *scanner) at() byte {
-	if s.pos < len(s.data) {
+	if s.pos < len(s.data) || s.fill() {
 		return s.data[s.pos]
 	}
 	return 0
@@ -79,8 +79,10 @@ func (s *scanner) digits() bool {
 
 // quoted reads a string. That it is UTF-8 is known already.
 func (s *scanner) quoted(v *token) bool {
-	for s.pos++; s.pos < len(s.data); {
-		switch c := s.data[s.pos]; {
+	s.pos++
+	for {
+		s.plain()
+		switch c := s.at(); {
 		case c == '"':
 			s.pos++
 			return true
@@ -88,13 +90,21 @@ func (s *scanner) quoted(v *token) bool {
 			if !s.escape(v) {
 				return false
 			}
+		case s.pos >= len(s.data):
+			return s.unexpected("the end of a string")
 		case c < ' ':
 			return s.unexpected("escaped: it is a control character in a string")
-		default:
-			s.pos++
 		}
 	}
-	return s.unexpected("the end of a string")
+}
+
+// plain reads what stands for itself in a string, as far as it is in memory.
+func (s *scanner) plain() {
+	pos := s.pos
+	for pos < len(s.data) && s.data[pos] >= ' ' && s.data[pos] != '"' && s.data[pos] != '\\' {
+		pos++
+	}
+	s.pos = pos
 }
 
 // escape reads a backslash and what belongs to it: both halves, of a surrogate
@@ -110,14 +120,14 @@ func (s *scanner) escape(v *token) bool {
 	default:
 		return s.unexpected("an escape")
 	}
-	unit, ok := hex4(s.data[s.pos+1:])
+	unit, ok := hex4(s.ahead(5)[1:])
 	if !ok {
 		return s.unexpected("u and four hexadecimal digits")
 	}
 	s.pos += 5
 	switch {
 	case !utf16.IsSurrogate(rune(unit)):
-	case isPair(unit, s.data[s.pos:]):
+	case isPair(unit, s.ahead(6)):
 		s.pos += 6
 	default:
 		v.lone = true

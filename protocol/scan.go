@@ -15,8 +15,12 @@ const maxNesting = 10_000
 // and without copying. The first error stops it: from then on every method does
 // nothing, so that callers need to look at err only once, at the end.
 type scanner struct {
+	// data is all of the text, or, where there is an input, the part of it that is in
+	// memory; base is how much of the text stood before that.
 	data []byte
-	pos  int
+	base int
+	pos  int // in data
+	in   *input
 	err  *DecodeError
 	// outer counts the containers that members and elements are inside of.
 	outer int
@@ -56,14 +60,21 @@ func (s *scanner) unexpected(want string) bool {
 	case s.pos >= len(s.data):
 		s.fail("is not valid JSON: it ends where " + want + " should be")
 	default:
-		s.fail(fmt.Sprintf("is not valid JSON: byte %d should be %s", s.pos, want))
+		s.fail(fmt.Sprintf("is not valid JSON: byte %d should be %s", s.base+s.pos, want))
 	}
 	return false
 }
 
 // peek skips white space and returns the next byte, 0 at the end.
 func (s *scanner) peek() byte {
-	for ; s.pos < len(s.data); s.pos++ {
+	if s.pos < len(s.data) && s.data[s.pos] > ' ' { // as nearly always
+		return s.data[s.pos]
+	}
+	return s.skipSpace()
+}
+
+func (s *scanner) skipSpace() byte {
+	for ; s.pos < len(s.data) || s.fill(); s.pos++ {
 		switch c := s.data[s.pos]; c {
 		case ' ', '\t', '\r', '\n':
 		default:
@@ -85,30 +96,46 @@ func (s *scanner) take(c byte) bool {
 // end demands that nothing follows.
 func (s *scanner) end() {
 	if s.err == nil && (s.peek() != 0 || s.pos < len(s.data)) {
-		s.fail(fmt.Sprintf("has something after its end, at byte %d", s.pos))
+		s.fail(fmt.Sprintf("has something after its end, at byte %d", s.base+s.pos))
 	}
 }
 
 // value reads the next value, whatever it is.
 func (s *scanner) value() token {
 	var v token
+	s.peek()
+	start := s.hold()
+	if s.read(&v) {
+		v.raw = s.held(start)
+		v.long = v.raw == nil
+	}
+	return v
+}
+
+// skip reads the next value and does not keep its text.
+func (s *scanner) skip() {
+	var v token
+	s.read(&v)
+}
+
+// read reads the next value but for its text.
+func (s *scanner) read(v *token) bool {
 	if s.err != nil {
-		return v
+		return false
 	}
 	c := s.peek()
-	start := s.pos
 	var ok bool
 	if c == '{' || c == '[' {
-		ok = s.container(&v)
+		ok = s.container(v)
 	} else {
-		ok = s.scalar(&v)
+		ok = s.scalar(v)
 	}
 	if !ok {
-		return token{}
+		*v = token{}
+		return false
 	}
 	v.kind = kindOf(c)
-	v.raw = s.data[start:s.pos:s.pos]
-	return v
+	return true
 }
 
 // kindOf tells the kind of a well-formed value by its first byte.
@@ -215,18 +242,26 @@ func (s *scanner) inObject(open int) bool {
 	return *word&bit != 0
 }
 
-// name reads a member's name, into v.raw for the time being, and the colon after
-// it; v learns of lone surrogates.
+// name reads a member's name and the colon after it; v learns of lone surrogates.
 func (s *scanner) name(v *token) bool {
-	if s.peek() != '"' {
-		return s.unexpected("a name in quotes")
+	return s.startName() && s.quoted(v) && s.colon()
+}
+
+func (s *scanner) startName() bool { return s.peek() == '"' || s.unexpected("a name in quotes") }
+
+func (s *scanner) colon() bool { return s.take(':') || s.unexpected(`":"`) }
+
+// keptName is name, but keeps the name's text.
+func (s *scanner) keptName() (name token, ok bool) {
+	if !s.startName() {
+		return name, false
 	}
-	start := s.pos
-	if !s.quoted(v) {
-		return false
+	start := s.hold()
+	if !s.quoted(&name) {
+		return name, false
 	}
-	v.raw = s.data[start:s.pos]
-	return s.take(':') || s.unexpected(`":"`)
+	name.raw = s.held(start)
+	return name, s.colon()
 }
 
 // members reads an object, and fails if there is none. It yields the members' names,
@@ -234,8 +269,8 @@ func (s *scanner) name(v *token) bool {
 func (s *scanner) members() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for range s.inside('{', '}') {
-			var name token
-			if !s.name(&name) || !yield(name.content()) {
+			name, ok := s.keptName()
+			if !ok || !yield(name.content()) {
 				return
 			}
 		}

@@ -31,6 +31,8 @@ type token struct {
 	lone bool
 	// repeated: a member that its object has had before, with any value.
 	repeated bool
+	// long: the value is longer than what is kept of one. It has no raw.
+	long bool
 	// depth counts the arrays and objects around the innermost part: 0 for a
 	// scalar, 1 for [] or [0].
 	depth int
@@ -49,8 +51,12 @@ func (t *token) set(v token) {
 }
 
 // content returns the text of a string token, without its quotes and escapes; a
-// lone surrogate becomes U+FFFD. It may be a slice of what was scanned.
+// lone surrogate becomes U+FFFD. It may be a slice of what was scanned. It is nothing if
+// the text was not kept.
 func (t token) content() []byte {
+	if t.raw == nil {
+		return nil
+	}
 	if !t.escaped {
 		return t.raw[1 : len(t.raw)-1]
 	}

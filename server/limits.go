@@ -39,7 +39,6 @@ type LimitSettings struct {
 
 	MaxHeaderBytes int           `env:"REPLIFIRE_MAX_HEADER_BYTES" group:"limits" default:"16384"`
 	HeaderTimeout  time.Duration `env:"REPLIFIRE_HEADER_TIMEOUT" group:"limits" default:"5s"`
-	BodyTimeout    time.Duration `env:"REPLIFIRE_BODY_TIMEOUT" group:"limits" default:"1m"`
 	IdleTimeout    time.Duration `env:"REPLIFIRE_IDLE_TIMEOUT" group:"limits" default:"2m"`
 }
 
@@ -78,9 +77,9 @@ func within(name string, n, most int) error {
 
 // check reports limits that nothing can work with.
 func (l *LimitSettings) check() error {
-	if l.MaxBodiesBytes != 0 && l.MaxBodiesBytes < l.MaxBodyBytes {
-		return fmt.Errorf("REPLIFIRE_MAX_BODIES_BYTES must not be less than"+
-			" REPLIFIRE_MAX_BODY_BYTES, which is %d", l.MaxBodyBytes)
+	if least := handlers.LeastBodiesBytes(l.MaxBodyBytes); l.MaxBodiesBytes != 0 && l.MaxBodiesBytes < least {
+		return fmt.Errorf("REPLIFIRE_MAX_BODIES_BYTES must not be less than %d,"+
+			" which one push takes where REPLIFIRE_MAX_BODY_BYTES is %d", least, l.MaxBodyBytes)
 	}
 	if l.Proxies < -1 {
 		return fmt.Errorf("REPLIFIRE_PROXIES is %d: it must be -1 or more", l.Proxies)
@@ -95,7 +94,6 @@ func (l *LimitSettings) check() error {
 		positive("REPLIFIRE_MAX_STREAMS", int64(l.MaxStreams)),
 		positive("REPLIFIRE_MAX_HEADER_BYTES", int64(l.MaxHeaderBytes)),
 		positive("REPLIFIRE_HEADER_TIMEOUT", int64(l.HeaderTimeout)),
-		positive("REPLIFIRE_BODY_TIMEOUT", int64(l.BodyTimeout)),
 		positive("REPLIFIRE_IDLE_TIMEOUT", int64(l.IdleTimeout)),
 		l.checkOptional(),
 	)
@@ -132,7 +130,6 @@ func (s *Settings) httpLimits() handlers.Limits {
 	l := handlers.Limits{
 		MaxBodyBytes:     s.MaxBodyBytes,
 		MaxBodiesBytes:   s.MaxBodiesBytes,
-		BodyTimeout:      s.BodyTimeout,
 		MaxMutations:     s.MaxMutations,
 		MaxResponseBytes: s.MaxResponseBytes,
 		MaxUserStreams:   s.MaxStreamsPerUser,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/replifire/replifire/handlers"
 )
@@ -48,8 +49,10 @@ func (r *requests) leave() {
 	}
 }
 
-// close refuses new requests and waits for those under way, or for ctx.
-func (r *requests) close(ctx context.Context) {
+// close refuses new requests and waits for those under way, or for ctx. Of those whose body
+// has not arrived after some time it waits for the answer only, which is 503.
+func (r *requests) close(ctx context.Context, arrive time.Duration) {
+	defer time.AfterFunc(arrive, r.next.StopReading).Stop()
 	r.mu.Lock()
 	if r.idle == nil {
 		r.idle = make(chan struct{})

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/replifire/replifire/handlers"
 )
 
 // Run serves on Settings.Address until ctx ends, then shuts down within
@@ -36,12 +38,13 @@ func (s *Server) Run(ctx context.Context) error {
 
 // httpServer has HTTP/1.1 and, for a platform that forwards streams that way,
 // HTTP/2 without TLS: Cloud Run ends the TLS. There is no write timeout, since a poke
-// stream writes for as long as it lives; the handlers set a deadline for each write.
+// stream writes for as long as it lives; the handlers set a deadline for each write, and
+// for each read of a body. The read timeout is for bodies that nobody reads.
 func (s *Server) httpServer() *http.Server {
 	srv := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: s.settings.HeaderTimeout,
-		ReadTimeout:       s.settings.BodyTimeout,
+		ReadTimeout:       handlers.BodyGrace,
 		IdleTimeout:       s.settings.IdleTimeout,
 		MaxHeaderBytes:    s.settings.MaxHeaderBytes,
 		Protocols:         new(http.Protocols),
@@ -59,16 +62,20 @@ const acceptGrace = 200 * time.Millisecond
 // shutdown lets the requests under way finish before the engine is closed: a
 // push that has reached us is answered. A quarter of the time is kept for
 // answering those that were not done in time and are given up; an eighth is how long a
-// connection that is open already may take to begin its first request.
+// connection that is open already may take to begin its first request, and a body that
+// has begun to arrive.
 func (s *Server) shutdown(ctx context.Context, srv *http.Server, idle *unused) error {
 	ctx, cancel := context.WithTimeout(ctx, s.settings.DrainTimeout)
 	defer cancel()
 	<-time.After(min(acceptGrace, s.settings.DrainTimeout/8))
 	patience, done := context.WithTimeout(ctx, s.settings.DrainTimeout*3/4)
 	defer done()
-	// A connection that is open may have a request on its way, which a busy machine is late
-	// to notice.
-	defer time.AfterFunc(s.settings.DrainTimeout/8, idle.close).Stop()
+	// A connection that is open may have a request on its way, or the rest of one, which a
+	// busy machine is late to notice.
+	defer time.AfterFunc(s.settings.DrainTimeout/8, func() {
+		idle.close()
+		s.requests.next.StopReading()
+	}).Stop()
 	late := srv.Shutdown(patience)
 	err := s.Close(patience)
 	if late == nil {

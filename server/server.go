@@ -148,7 +148,7 @@ func (s *Server) Close(ctx context.Context) error {
 func (s *Server) close(ctx context.Context) error {
 	s.endLong()
 	if s.requests != nil {
-		s.requests.close(ctx)
+		s.requests.close(ctx, s.settings.DrainTimeout/8)
 	}
 	s.access.close()
 	return errors.Join(s.closeEngine(ctx), s.closeStore())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -176,7 +177,7 @@ func TestSettingsReachTheService(t *testing.T) {
 	t.Parallel()
 	s := inMemory(t, "REPLIFIRE_MAX_BODY_BYTES=200", "REPLIFIRE_SCHEMA_VERSIONS=v9", "REPLIFIRE_HEARTBEAT=10ms")
 	c := serve(t, newServer(t, s, chat.Mutators()))
-	status, _ := c.Post(t, "/api/replicache/push", strings.Repeat(" ", 201))
+	status, _ := c.Post(t, "/api/replicache/pull", strings.Repeat(" ", 201))
 	if status != http.StatusRequestEntityTooLarge {
 		t.Errorf("201 bytes are answered with %d", status)
 	}
@@ -206,17 +207,47 @@ func TestLimitsReachTheService(t *testing.T) {
 		env, path, body, want string
 		status                int
 	}{
-		"mutations": {"REPLIFIRE_MAX_MUTATIONS=1", push, two, "more than 1 mutations.", 413},
-		"bodies":    {"REPLIFIRE_MAX_BODIES_BYTES=250", push, two, "250 bytes together", 429},
+		"mutations": {"REPLIFIRE_MAX_MUTATIONS=1", push, two, "partly_applied", 429},
+		"body":      {"REPLIFIRE_MAX_BODY_BYTES=100", push, two, "partly_applied", 429},
 		"response":  {"REPLIFIRE_MAX_RESPONSE_BYTES=10", "/api/replicache/pull", firstPull, "larger than 10 bytes", 413},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := serve(t, newServer(t, inMemory(t, tc.env, "REPLIFIRE_MAX_BODY_BYTES=250"), chat.Mutators()))
+			c := serve(t, newServer(t, inMemory(t, tc.env), chat.Mutators()))
 			if status, body := c.Post(t, tc.path, tc.body); status != tc.status || !strings.Contains(body, tc.want) {
 				t.Errorf("answered with %d %s, want %d and %q", status, body, tc.status, tc.want)
 			}
 		})
+	}
+}
+
+// TestMemoryOfBodiesReachesTheService: as many bodies as there is memory for are waited for,
+// and one more is refused.
+func TestMemoryOfBodiesReachesTheService(t *testing.T) {
+	t.Parallel()
+	s := inMemory(t, "REPLIFIRE_MAX_BODY_BYTES=1000", "REPLIFIRE_MAX_BODIES_BYTES=2000000",
+		"REPLIFIRE_MAX_BODIES_PER_USER=0")
+	srv := httptest.NewServer(newServer(t, s, chat.Mutators()).Handler())
+	t.Cleanup(srv.Close)
+	answers := make(chan string)
+	for range 60 { // with 32 KiB each
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		go func() {
+			_, _ = fmt.Fprint(conn, "POST /api/replicache/push HTTP/1.1\r\nHost: x\r\n"+
+				"Content-Type: application/json\r\nContent-Length: 300000\r\n\r\n{")
+			answer, _ := io.ReadAll(conn) // the connection is closed after it, or by the test
+			select {
+			case answers <- string(answer):
+			case <-t.Context().Done():
+			}
+		}()
+	}
+	if got := <-answers; !strings.Contains(got, "HTTP/1.1 429") || !strings.Contains(got, "1500000 bytes together") {
+		t.Errorf("the first answer is %s", got)
 	}
 }
 
