@@ -54,7 +54,6 @@ export class Room {
   readonly #onRefused: (refused: Refused) => void;
   readonly #listeners = new Set<() => void>();
   readonly #rep: Replicache<ChatMutators>;
-  readonly #push: Pusher;
   readonly #stopSwitch: () => void;
   #sync: Sync | undefined;
   #state = startState;
@@ -72,12 +71,10 @@ export class Room {
       // A room has its own store for each user: what is pending is theirs.
       name: `chat:${session.space}:${session.name}`,
       mutators: chatMutators(),
-      pushURL: `/api/replicache/push?space=${encodeURIComponent(session.space)}`,
       puller: (...request) => this.#pull(...request),
+      pusher: (...request) => this.#push(...request),
       logLevel: 'error',
     });
-    this.#push = this.#rep.pusher;
-    this.#rep.pusher = (...request) => this.#gatedPush(...request);
     this.#rep.onClientStateNotFound = () => void this.#startOver();
     this.#rep.onSync = () => void this.#count();
     this.#rep.subscribe(tx => tx.scan({prefix}).entries().toArray(), {
@@ -154,6 +151,7 @@ export class Room {
     const sync = replifire({
       space,
       onRejected: (clientID, rejection) => this.#tell(clientID, rejection),
+      onMutationsLost: () => {}, // they are made anew: see #startOver
     });
     this.#sync = sync;
     sync.subscribe(() => this.#sync === sync && this.#set({status: sync.status}));
@@ -174,11 +172,11 @@ export class Room {
     return result;
   };
 
-  readonly #gatedPush: Pusher = async (request, requestID) => {
+  readonly #push: Pusher = async (request, requestID) => {
     if (!this.#sync) {
       throw new Error('offline by the switch');
     }
-    return this.#push(request, requestID);
+    return this.#sync.options.pusher(request, requestID);
   };
 
   /** A cookie of replifire's names the version that its holder has. */

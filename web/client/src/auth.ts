@@ -4,8 +4,8 @@ import type {Cancel, Clock} from './environment.js';
 export type MaybePromise<T> = T | Promise<T>;
 
 /**
- * Gives a token, or nothing if there is none. It is asked before each pull and
- * before each connection of the poke stream, and should answer from memory while
+ * Gives a token, or nothing if there is none. It is asked before each pull, each
+ * push and each connection of the poke stream, and should answer from memory while
  * its token is good. `forceRefresh` is true after the server has refused the
  * token: then a new one is wanted.
  */
@@ -21,7 +21,7 @@ export type AuthSource = string | TokenFunction | TokenUser;
 
 /** The part of a Replicache instance that concerns tokens. */
 export interface Authenticated {
-  /** Sent as the `Authorization` header of each push. */
+  /** The `Authorization` header for a pusher or puller of Replicache's own, or the app's. */
   auth: string;
   /** Called after a 401, up to eight times in a row without a pause. */
   getAuth: (() => MaybePromise<string | null | undefined>) | null | undefined;

@@ -3,13 +3,14 @@ import {Backoff, defaultBackoff} from './backoff.js';
 import {Election} from './election.js';
 import type {Cancel, Environment} from './environment.js';
 import {HolderWatch} from './holder.js';
+import type {PendingHolder} from './loss.js';
 import {watchPage} from './page.js';
 import type {Status, StatusBoard} from './status.js';
 import {PokeStream} from './stream.js';
 import {type TabMessage, Tabs} from './tabs.js';
 
 /** The part of a Replicache instance that is used. Every `Replicache` has it. */
-export interface Syncable extends Authenticated {
+export interface Syncable extends Authenticated, PendingHolder {
   /** Names the local database; tabs with the same one are one user's. */
   readonly name: string;
   /** Names this instance among all clients. */
@@ -78,7 +79,7 @@ export class Connection {
       }),
     ];
     this.#begin();
-    // So that the first push has its token. The stream says what is wrong with it.
+    // For what the app sends with `rep.auth`. The stream says what is wrong with the token.
     auth.header().catch(() => {});
   }
 

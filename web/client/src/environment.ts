@@ -48,6 +48,8 @@ export interface Environment {
   readonly storage: KeyValueStorage | undefined;
   /** Takes an error that a callback of the app threw; the console. */
   readonly report: (error: unknown) => void;
+  /** Takes what the app should know and has no callback for; the console. */
+  readonly warn: (message: string) => void;
 }
 
 const systemClock: Clock = {
@@ -72,6 +74,7 @@ export function browserEnvironment(): Environment {
     document: page ? document : undefined,
     storage: pageStorage(),
     report: error => console.error('@replifire/client:', error),
+    warn: message => console.warn('@replifire/client:', message),
   };
 }
 

@@ -24,6 +24,7 @@ export {
   type SpaceSnapshot,
 } from './firestore.js';
 export type {RejectionListener} from './ledger.js';
+export type {LossListener, LostMutations, PendingHolder} from './loss.js';
 export type {ReplifireOptions} from './options.js';
 export type {Rejection} from './rejection.js';
 export {replifire, type Sync, type SyncOptions} from './replifire.js';

@@ -1,6 +1,7 @@
 import type {AuthSource} from './auth.js';
 import type {Environment} from './environment.js';
 import type {RejectionListener} from './ledger.js';
+import type {LossListener} from './loss.js';
 
 /** The server's heartbeat unless it is told otherwise, in milliseconds. */
 export const defaultHeartbeat = 20_000;
@@ -24,6 +25,15 @@ export interface ReplifireOptions {
    * one that made the mutation, or some other if that one is gone.
    */
   readonly onRejected?: RejectionListener | undefined;
+  /**
+   * Told how many mutations are given up because the server does not know their
+   * client group any more, as after a restore. It is told in each tab of the group,
+   * before Replicache disables the group and calls `onClientStateNotFound`, which
+   * reloads the page; if it returns a promise, that waits. It is also told of
+   * mutations that an earlier visit has left and that the server refuses to know.
+   * Default: a warning in the console.
+   */
+  readonly onMutationsLost?: LossListener | undefined;
   /** The server's heartbeat in milliseconds, if it was changed there. Default: 20,000. */
   readonly heartbeat?: number | undefined;
   /** Replaces parts of the browser, for tests and other places than browsers. */

@@ -1,4 +1,5 @@
-import type {Puller, PullerResult} from 'replicache';
+import type {Puller, PullerResult, PullRequest} from 'replicache';
+import {type ErrorAnswer, errorOf} from './answer.js';
 import type {Auth} from './auth.js';
 import type {Environment} from './environment.js';
 import {type ClientRejection, rejectionsOf} from './rejection.js';
@@ -13,27 +14,42 @@ export interface PullerConfig {
   readonly onRejections: (rejections: ClientRejection[], requestID: string) => void;
   /** Learns of each pull whether the server answered it with 200. */
   readonly onOutcome: (ok: boolean) => void;
+  /** Learns of an error answer before Replicache does. */
+  readonly onError: (request: PullRequest, error: ErrorAnswer) => Promise<void>;
 }
 
 /**
- * Makes a puller that does what Replicache's own does, and three things more:
- * its token is never an old one, the rejections of an answer are handed on, and
- * the outcome is noted. Replicache itself takes care of 401, errors and retries.
+ * Makes a puller that does what Replicache's own does, and some things more: its
+ * token is never an old one, the rejections of an answer are handed on, and the
+ * outcome is noted. Replicache itself takes care of 401, errors and retries.
  *
  * It throws what the token's source, `fetch` or the parser of JSON throws.
  * Replicache then takes the client for offline and tries again.
  */
 export function createPuller(config: PullerConfig): Puller {
-  return async (requestBody, requestID) => {
-    let ok = false;
-    try {
-      const result = await pull(config, JSON.stringify(requestBody), requestID);
-      ok = result.httpRequestInfo.httpStatusCode === 200;
-      return result;
-    } finally {
-      config.onOutcome(ok);
+  return async (request, requestID) => {
+    const result = await notedPull(config, request, requestID);
+    const error = errorOf(result.response);
+    if (error) {
+      await config.onError(request, error);
     }
+    return result;
   };
+}
+
+async function notedPull(
+  config: PullerConfig,
+  request: PullRequest,
+  requestID: string,
+): Promise<PullerResult> {
+  let ok = false;
+  try {
+    const result = await pull(config, JSON.stringify(request), requestID);
+    ok = result.httpRequestInfo.httpStatusCode === 200;
+    return result;
+  } finally {
+    config.onOutcome(ok);
+  }
 }
 
 async function pull(config: PullerConfig, body: string, requestID: string): Promise<PullerResult> {

@@ -1,10 +1,12 @@
-import type {Puller} from 'replicache';
+import type {Puller, Pusher} from 'replicache';
 import {Auth} from './auth.js';
 import {Connection, type Syncable} from './connection.js';
 import {browserEnvironment, type Cancel, type Environment} from './environment.js';
 import {RejectionLedger} from './ledger.js';
+import {LossTeller} from './loss.js';
 import {defaultHeartbeat, type ReplifireOptions, type SpaceURLs, spaceURLs} from './options.js';
 import {createPuller} from './puller.js';
+import {createPusher} from './pusher.js';
 import {type Status, StatusBoard, type StatusListener} from './status.js';
 
 /** The options that {@link Sync} has for `new Replicache({...})`. */
@@ -20,6 +22,7 @@ export interface SyncOptions {
    */
   readonly getAuth: () => Promise<string | undefined>;
   readonly puller: Puller;
+  readonly pusher: Pusher;
 }
 
 /** One Replicache instance's connection to one space. Its functions need no `this`. */
@@ -69,8 +72,10 @@ class SpaceSync implements Sync {
   readonly #auth: Auth;
   readonly #board: StatusBoard;
   readonly #ledger: RejectionLedger | undefined;
+  readonly #losses: LossTeller;
+  readonly #closing = new AbortController();
+  #rep: Syncable | undefined;
   #connection: Connection | undefined;
-  #closed = false;
 
   constructor(options: ReplifireOptions) {
     this.#urls = spaceURLs(options);
@@ -79,6 +84,7 @@ class SpaceSync implements Sync {
     this.#environment = environment;
     this.#auth = new Auth(options.auth, environment.clock);
     this.#board = new StatusBoard(environment.report);
+    this.#losses = new LossTeller(options.onMutationsLost, environment);
     if (options.onRejected) {
       this.#ledger = new RejectionLedger(this.#urls.name, options.onRejected, environment);
     }
@@ -88,6 +94,7 @@ class SpaceSync implements Sync {
       auth: this.#auth.known,
       getAuth: this.#auth.getAuth,
       puller: this.#createPuller(),
+      pusher: this.#createPusher(),
     };
   }
 
@@ -102,9 +109,11 @@ class SpaceSync implements Sync {
   readonly subscribe = (listener: StatusListener): Cancel => this.#board.subscribe(listener);
 
   readonly connect = (rep: Syncable): void => {
-    if (this.#connection || this.#closed) {
+    if (this.#rep || this.#closing.signal.aborted) {
       throw new Error('connect: each replifire() is for one Replicache instance, once');
     }
+    this.#rep = rep;
+    this.#losses.attach(rep);
     this.#connection = new Connection(rep, {
       pokeURL: this.#urls.poke,
       name: this.#urls.name,
@@ -116,7 +125,7 @@ class SpaceSync implements Sync {
   };
 
   readonly close = async (): Promise<void> => {
-    this.#closed = true;
+    this.#closing.abort();
     this.#ledger?.close();
     await this.#connection?.close();
     this.#board.clear();
@@ -131,6 +140,18 @@ class SpaceSync implements Sync {
       // A request's id begins with the id of the client that sent it.
       onRejections: (rejections, requestID) =>
         this.#ledger?.add(rejections, clientID => requestID.startsWith(`${clientID}-`)),
+      onError: (request, error) => this.#losses.pullFailed(request, error),
+    });
+  }
+
+  #createPusher(): Pusher {
+    return createPusher({
+      url: this.#urls.push,
+      auth: this.#auth,
+      environment: this.#environment,
+      isClosed: () => this.#rep?.closed ?? false,
+      closing: this.#closing.signal,
+      onError: (request, error) => this.#losses.pushFailed(request, error),
     });
   }
 }

@@ -19,7 +19,12 @@ const mutators = {
 };
 
 /** Opens the chat in a tab: tabs with the same name are one user's. */
-export function openChat(t: TestContext, name: string, options: ReplifireOptions) {
+export function openChat(
+  t: TestContext,
+  name: string,
+  options: ReplifireOptions,
+  ofReplicache: {schemaVersion?: string} = {},
+) {
   const refused: string[] = [];
   const statuses: Status[] = [];
   const sync = replifire({
@@ -34,6 +39,7 @@ export function openChat(t: TestContext, name: string, options: ReplifireOptions
     pullInterval: null, // only pokes bring news
     logSinks: [],
     ...sync.options,
+    ...ofReplicache,
   });
   let contents: string[] = [];
   rep.subscribe(tx => tx.scan<Message>({prefix: 'message/'}).values().toArray(), {
@@ -47,15 +53,18 @@ export function openChat(t: TestContext, name: string, options: ReplifireOptions
     }
   });
   sync.connect(rep);
-  t.after(async () => {
+  const close = async () => {
     await sync.close();
-    await rep.close();
-  });
+    if (!rep.closed) {
+      await rep.close();
+    }
+  };
+  t.after(close);
   const write = (id: string, content: string) =>
     rep.mutate.createMessage({id, from: name, content, order: 1});
   /** Whether everything that was written here is acknowledged. */
   const settled = async () => (await rep.experimentalPendingMutations()).length === 0;
-  return {rep, sync, refused, statuses, write, settled, contents: () => contents.join(', ')};
+  return {rep, sync, refused, statuses, write, settled, close, contents: () => contents.join(', ')};
 }
 
 /** A fetch that remembers the addresses it was called with. */

@@ -329,6 +329,9 @@ export class FakeRep implements Syncable {
   closed = false;
   readonly pulls: boolean[] = [];
   readonly pushes: boolean[] = [];
+  readonly clientGroupID = Promise.resolve('g');
+  /** What it has pending. */
+  mutations: unknown[] = [];
 
   constructor(
     readonly clientID: string,
@@ -342,6 +345,13 @@ export class FakeRep implements Syncable {
   async push({now = false}: {now?: boolean | undefined} = {}): Promise<void> {
     this.pushes.push(now);
   }
+
+  async experimentalPendingMutations(): Promise<readonly unknown[]> {
+    if (this.closed) {
+      throw new Error('Closed');
+    }
+    return this.mutations;
+  }
 }
 
 /** A browser: what its tabs share. */
@@ -352,6 +362,7 @@ export class FakeBrowser {
   readonly channels = new FakeChannels();
   readonly storage = new FakeStorage();
   readonly reported: unknown[] = [];
+  readonly warnings: string[] = [];
 
   /** A tab: its environment and its page. Jitter is left out: pauses are as long as can be. */
   tab(without: Partial<Environment> = {}) {
@@ -367,6 +378,7 @@ export class FakeBrowser {
       document,
       storage: this.storage,
       report: error => this.reported.push(error),
+      warn: message => this.warnings.push(message),
       ...without,
     };
     return {window, document, environment};

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {type PullRequest, getDefaultPuller} from 'replicache';
+import type {ErrorAnswer} from '../src/answer.js';
 import {Auth} from '../src/auth.js';
 import {createPuller} from '../src/puller.js';
 import type {ClientRejection} from '../src/rejection.js';
@@ -20,14 +21,16 @@ function make(source: string | (() => string) = 'abc') {
   const server = new FakeServer();
   const rejections: [ClientRejection[], string][] = [];
   const outcomes: boolean[] = [];
+  const errors: [PullRequest, ErrorAnswer][] = [];
   const puller = createPuller({
     url,
     auth: new Auth(source, new FakeClock()),
     environment: server,
     onRejections: (...args) => rejections.push(args),
     onOutcome: ok => outcomes.push(ok),
+    onError: async (...args) => void errors.push(args),
   });
-  return {server, puller, rejections, outcomes};
+  return {server, puller, rejections, outcomes, errors};
 }
 
 test('asks as the default puller does', async () => {
@@ -106,12 +109,13 @@ for (const {name, act, source} of [
   });
 }
 
-test('error answers of the protocol go to Replicache', async () => {
-  const {server, puller} = make();
+test('error answers of the protocol are handed on, and go to Replicache', async () => {
+  const {server, puller, errors} = make();
   const pulled = puller(request, 'c1-1a2b-0');
   await settle();
   server.last.json({error: 'ClientStateNotFound'});
   assert.deepEqual((await pulled).response, {error: 'ClientStateNotFound'});
+  assert.deepEqual(errors, [[request, {error: 'ClientStateNotFound'}]]);
 });
 
 test('old clients are recovered with version 0', async () => {

@@ -48,6 +48,60 @@ test('tokens that are refused for good make no storm', async t => {
   assert.ok(mock.seen.length <= 60, `${mock.seen.length} requests`);
 });
 
+for (const {name, asked} of [
+  {name: 'a push', asked: 'mutations'},
+  {name: 'a pull', asked: 'cookie'},
+]) {
+  test(`what is lost is told before Replicache gives up: ${name}`, async t => {
+    const mock = await MockServer.start();
+    t.after(() => mock.stop());
+    const events: string[] = [];
+    const {rep, sync, write} = openChat(t, `lost by ${name}`, {
+      server: mock.url,
+      onMutationsLost: async ({mutations}) => {
+        await new Promise(resolve => setTimeout(resolve, 50)); // a dialog, say
+        events.push(`${mutations} lost`);
+      },
+    });
+    rep.onClientStateNotFound = () => events.push('reload');
+    await write('1', 'a');
+    await write('2', 'b');
+    await write('3', 'c');
+    await until('it is live', () => sync.status === 'live');
+    mock.errorFor = body => (asked in body ? {error: 'ClientStateNotFound'} : undefined);
+    rep.push({now: true}).catch(() => {});
+    mock.commit();
+    await until('it is over', () => events.includes('reload'));
+    assert.deepEqual(events, ['3 lost', 'reload']);
+  });
+}
+
+test('what an earlier version of the app has left, and is lost, is told', async t => {
+  const mock = await MockServer.start();
+  t.after(() => mock.stop());
+  mock.errorFor = ({schemaVersion}) =>
+    schemaVersion === '1' ? {error: 'VersionNotSupported'} : undefined;
+  const told: number[] = [];
+  const options = {
+    server: mock.url,
+    onMutationsLost: ({mutations}: {mutations: number}) => void told.push(mutations),
+  };
+  const old = openChat(t, 'updated', options, {schemaVersion: '1'});
+  old.rep.onUpdateNeeded = () => {};
+  await old.write('1', 'a');
+  await old.write('2', 'b');
+  // The local store has it as soon as another tab sees it.
+  const twin = openChat(t, 'updated', options, {schemaVersion: '1'});
+  twin.rep.onUpdateNeeded = () => {};
+  await until('it is in the local store', () => twin.contents() === 'a, b');
+  await twin.close();
+  await old.close();
+  assert.deepEqual(told, [], 'the next version may send it');
+  openChat(t, 'updated', options, {schemaVersion: '2'});
+  await until('it is told', () => told.length > 0);
+  assert.deepEqual(told, [2]);
+});
+
 const binary = process.env['REPLIFIRE_BIN'];
 const serverTest = {
   skip: binary ? false : 'REPLIFIRE_BIN is unset: it names the program to test against',

@@ -2,6 +2,8 @@
 
 import {createServer, type IncomingMessage, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
+import {json} from 'node:stream/consumers';
+import type {PullRequest, PushRequest} from 'replicache';
 
 /** A request that the server has seen. */
 export interface Seen {
@@ -17,7 +19,9 @@ export class MockServer {
   /** Streams say nothing after their first poke. */
   silent = false;
   version = 1;
-  readonly #server = createServer((request, answer) => this.#serve(request, answer));
+  /** The error that answers a push or pull, if one does. */
+  errorFor: (body: PushRequest | PullRequest) => {error: string} | undefined = () => undefined;
+  readonly #server = createServer((request, answer) => void this.#serve(request, answer));
 
   static async start(): Promise<MockServer> {
     const mock = new MockServer();
@@ -50,7 +54,7 @@ export class MockServer {
     await new Promise(resolve => this.#server.close(resolve));
   }
 
-  #serve(request: IncomingMessage, answer: ServerResponse): void {
+  async #serve(request: IncomingMessage, answer: ServerResponse): Promise<void> {
     const {authorization} = request.headers;
     this.seen.push({path: request.url ?? '', authorization});
     if (this.good !== undefined && authorization !== `Bearer ${this.good}`) {
@@ -58,9 +62,11 @@ export class MockServer {
       return;
     }
     if (request.method === 'POST') {
+      const body = (await json(request)) as PushRequest | PullRequest;
       const pulled = {cookie: this.version, lastMutationIDChanges: {}, patch: []};
       answer.writeHead(200, {'Content-Type': 'application/json'});
-      answer.end(JSON.stringify(pulled)); // a push does not look at it
+      // A push does not look at what is pulled.
+      answer.end(JSON.stringify(this.errorFor(body) ?? pulled));
       return;
     }
     answer.writeHead(200, {'Content-Type': 'text/event-stream'});
