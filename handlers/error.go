@@ -137,7 +137,7 @@ func bodyError(err error) error {
 		return tooLarge(e.Limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return errTooSlow
+		return errSlowBody
 	}
 	return refusal{http.StatusBadRequest, "bad_request", "The body broke off, or is not framed as HTTP demands."}
 }
