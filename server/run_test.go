@@ -3,9 +3,12 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +161,109 @@ func TestRunDoesNotWaitForUnusedConnections(t *testing.T) {
 	r.stop()
 	if err := <-r.ended; err != nil {
 		t.Errorf("Run returned %v", err)
+	}
+}
+
+// A request of which the body does not come is told to come again, and not waited for, nor
+// is it by who has an http.Server of his own.
+func TestRunDoesNotWaitForBodies(t *testing.T) {
+	t.Parallel()
+	r := run(t, inMemory(t), chat.Mutators())
+	late := beginPush(t, strings.TrimPrefix(r.URL, "http://"))
+	r.stop()
+	late.want(t, http.StatusServiceUnavailable)
+	if err := <-r.ended; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	srv := newServer(t, inMemory(t), chat.Mutators())
+	other := httptest.NewServer(srv.Handler())
+	defer other.Close()
+	late = beginPush(t, other.Listener.Addr().String())
+	closed := make(chan error, 1)
+	go func() { closed <- srv.Close(context.Background()) }()
+	late.want(t, http.StatusServiceUnavailable)
+	if err := <-closed; err != nil {
+		t.Errorf("Close returned %v", err)
+	}
+}
+
+// TestBodiesOverHTTP2: of what a connection may have under way, one request has a small part, or
+// one that is not read would keep away those of all others who share the connection.
+func TestBodiesOverHTTP2(t *testing.T) {
+	t.Parallel()
+	r := run(t, inMemory(t), chat.Mutators())
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// RFC 9113, sections 4.1, 6.5 and 6.9.
+	const settings, windowUpdate, initialWindowSize = 4, 8, 4
+	request, connection := 65_535, 65_535
+	for kind := byte(settings); kind != windowUpdate; {
+		var head [9]byte
+		if _, err := io.ReadFull(conn, head[:]); err != nil {
+			t.Fatal(err)
+		}
+		kind = head[3]
+		payload := make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))
+		if _, err := io.ReadFull(conn, payload); err != nil {
+			t.Fatal(err)
+		}
+		for ; kind == settings && len(payload) > 0; payload = payload[6:] {
+			if binary.BigEndian.Uint16(payload) == initialWindowSize {
+				request = int(binary.BigEndian.Uint32(payload[2:]))
+			}
+		}
+		if kind == windowUpdate {
+			connection += int(binary.BigEndian.Uint32(payload))
+		}
+	}
+	if request < 65_535 || connection < 60*request {
+		t.Errorf("a request may have %d bytes under way, its connection %d", request, connection)
+	}
+	r.stop()
+	if err := <-r.ended; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+// begun is a push of which the server reads the body, and has some of it.
+type begun struct{ *bufio.Reader }
+
+func beginPush(t *testing.T, address string) begun {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_, err = io.WriteString(conn, "POST /api/replicache/push HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+
+		"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := begun{bufio.NewReader(conn)}
+	b.want(t, http.StatusContinue) // the server says so when it reads the body
+	if _, err := io.WriteString(conn, "1\r\n{\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b begun) want(t *testing.T, status int) {
+	t.Helper()
+	resp, err := http.ReadResponse(b.Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); resp.StatusCode != status || err != nil {
+		t.Errorf("answered %s %s (%v), want %d", resp.Status, body, err, status)
 	}
 }
 

@@ -43,6 +43,10 @@ func TestBinary(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, binary){
 		"Cloud Run's contract":  testCloudRunsContract,
 		"signal amid a request": testSignalAmidARequest,
+		"signal amid a body":    testSignalAmidABody,
+		"200,000 mutations":     testBacklog(manyMutations(), false),
+		"100 MB":                testBacklog(manyBytes(), false),
+		"100 MB over HTTP/2":    testBacklog(manyBytes(), true),
 		"second SIGTERM":        testSecondSignal(syscall.SIGTERM),
 		"second SIGINT":         testSecondSignal(syscall.SIGINT),
 		"unsafe unasked":        testUnsafeUnasked,
@@ -69,7 +73,7 @@ type process struct {
 // itself it is killed, which a test takes for a failure.
 func (b binary) start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Minute)
 	t.Cleanup(cancel)
 	p := &process{command: exec.CommandContext(ctx, string(b), args...), stdout: &output{}, stderr: &output{}}
 	p.command.Env, p.command.Stdout, p.command.Stderr = env, p.stdout, p.stderr
@@ -100,10 +104,10 @@ func freePort(t *testing.T) string {
 }
 
 // startOnCloudRun waits until the program listens, which Cloud Run does too.
-func (b binary) startOnCloudRun(t *testing.T) *process {
+func (b binary) startOnCloudRun(t *testing.T, more ...string) *process {
 	t.Helper()
 	env, url := cloudRun(t)
-	p := b.start(t, env, "serve")
+	p := b.start(t, append(env, more...), "serve")
 	p.Client = &apitest.Client{URL: url}
 	for checkDial(t.Context(), strings.TrimPrefix(url, "http://")) != nil {
 		if p.command.ProcessState != nil || t.Context().Err() != nil {
@@ -171,10 +175,10 @@ func checkLog(t *testing.T, log string) {
 	}
 }
 
-// A request whose body is still on its way is waited for, and answered.
+// A request whose body is still on its way is waited for, for a while, and answered.
 func testSignalAmidARequest(t *testing.T, b binary) {
 	t.Helper()
-	p := b.startOnCloudRun(t)
+	p := b.startOnCloudRun(t, "REPLIFIRE_DRAIN_TIMEOUT=10m") // an eighth of it
 	r := p.beginPull(t)
 	p.signal(t, syscall.SIGTERM)
 	p.awaitRefused(t)
@@ -230,10 +234,16 @@ func (p *process) beginPull(t *testing.T) *slowPull {
 
 func (r *slowPull) finish(t *testing.T) {
 	t.Helper()
-	defer r.conn.Close()
 	if _, err := io.WriteString(r.conn, pullBody[len(pullBody)-1:]); err != nil {
 		t.Fatal(err)
 	}
+	r.answer(t, http.StatusOK)
+}
+
+// answer awaits the answer.
+func (r *slowPull) answer(t *testing.T, status int) {
+	t.Helper()
+	defer r.conn.Close()
 	// The rest of the 100 Continue stands before it.
 	in := bufio.NewReader(r.conn)
 	if blank, err := in.Peek(2); err == nil && string(blank) == "\r\n" {
@@ -244,8 +254,8 @@ func (r *slowPull) finish(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || err != nil {
-		t.Errorf("pull answers %s %s (%v)", resp.Status, body, err)
+	if body, err := io.ReadAll(resp.Body); resp.StatusCode != status || err != nil {
+		t.Errorf("pull answers %s %s (%v), want %d", resp.Status, body, err, status)
 	}
 }
 
