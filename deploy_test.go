@@ -323,6 +323,7 @@ func TestCloudRunFlags(t *testing.T) {
 	for _, want := range []string{
 		"--service-account=${_SERVICE_ACCOUNT}",
 		"--port=" + settingNames()["PORT"],
+		"--use-http2",        // or a backlog of more than 32 MB is refused
 		"--concurrency=1000", // a poke stream is a request
 		"--no-cpu-throttling",
 		"--timeout=3600",

@@ -280,7 +280,7 @@ print_deploy() {
   env+=";REPLIFIRE_AUTH=$auth;REPLIFIRE_POLICY=$policy;REPLIFIRE_ORIGINS=$origins"
   env+=';REPLIFIRE_TICKET_KEYS_FILE=/secrets/ticket-keys/keys'
   quoted gcloud run deploy "$service" --source=. --project="$project" --region="$region" \
-    --service-account="$account" --allow-unauthenticated --port=8080 --concurrency=1000 --timeout=3600 \
+    --service-account="$account" --allow-unauthenticated --port=8080 --use-http2 --concurrency=1000 --timeout=3600 \
     --no-cpu-throttling --cpu=1 --memory=1Gi --min-instances=1 --max-instances=10 \
     --startup-probe=httpGet.path=/ready,httpGet.port=8080,periodSeconds=5,timeoutSeconds=4,failureThreshold=12 \
     --set-secrets="/secrets/ticket-keys/keys=$secret:latest" "--set-env-vars=^;^$env"

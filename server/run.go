@@ -51,9 +51,24 @@ func (s *Server) httpServer() *http.Server {
 	}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
+	srv.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams:          mostStreams,
+		MaxReceiveBufferPerStream:     streamBuffer,
+		MaxReceiveBufferPerConnection: connectionBuffer,
+	}
 	srv.RegisterOnShutdown(s.endLong)
 	return srv
 }
+
+// A platform that speaks HTTP/2 with us sends the requests of many over one connection. What
+// one of them has sent and we have not read yet, since others are served first, takes of what
+// all together may send: so each gets little of that (the least that every client takes for
+// granted), and there is as much of it as net/http allows.
+const streamBuffer, connectionBuffer = 64 << 10, 4<<20 - 1
+
+// mostStreams is as many requests as Cloud Run sends to an instance at once, should it use
+// one connection for all.
+const mostStreams = 1000
 
 // acceptGrace is how long a server that is told to stop still takes new connections. One that
 // a client has made and the server has not accepted yet would be reset when it stops to listen.
