@@ -61,7 +61,7 @@ var directions = map[string][]string{
 		"auth", "auth/members", "auth/ticket", "engine", "gc", "limit", "mutate", "poke", "protocol",
 	},
 	"auth/members":             {"auth", "protocol"},
-	"auth/members/memberstest": {"auth/members", "protocol"},
+	"auth/members/memberstest": {"auth", "auth/members", "protocol"},
 	"server": {
 		"auth", "auth/members", "auth/ticket", "auth/token", "engine", "firestore", "gc", "handlers", "limit", "memory",
 		"mutate", "poke", "protocol", "web",

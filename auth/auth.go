@@ -78,7 +78,8 @@ func (a Action) String() string {
 // use.
 type Policy interface {
 	// Allow returns nil, or ErrForbidden, or any other error when it cannot tell:
-	// then the request fails too, as a fault of the server's.
+	// then the request fails too, as a fault of the server's. It is asked before a
+	// request's body is read, and again when the body is there.
 	Allow(ctx context.Context, p Principal, space protocol.SpaceID, a Action) error
 }
 

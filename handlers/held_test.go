@@ -149,6 +149,7 @@ func TestHeldBodyOfARememberedOwner(t *testing.T) {
 				if w := end(); w.Code != http.StatusForbidden || rolesOf(t, s) != before {
 					t.Errorf("answered %d, and the members are %s, and were %s", w.Code, rolesOf(t, s), before)
 				}
+				wantAnswer(t, s, "eve", "POST", initPath+"?space=hers", "", 403, "forbidden")
 				// What was found out counts at once.
 				wantAnswer(t, s, "eve", "POST", pullPath+"?space=hers", firstPull, 403, "forbidden")
 			})

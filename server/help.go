@@ -62,10 +62,12 @@ var help = map[string]string{
 	"max-response-bytes": "Largest answer to a pull, before it is compressed, beyond it 413. 0: no limit.",
 	"rate-per-user": "Requests a second, in the long run, of a user who is signed in, beyond it 429." +
 		" 0: no limit. Development mode has none of the two rates.",
-	"burst-per-user":    "Requests of a user at once.",
-	"rate-per-address":  "The same of one address, which may be that of many people; in IPv6 of a /64.",
+	"burst-per-user": "Requests of a user at once.",
+	"rate-per-address": "The same of one address, which may be that of many people; in IPv6 of a /64, and of a" +
+		" /48 four times as many.",
 	"burst-per-address": "Requests of an address at once.",
-	"rate-new-spaces": "Spaces an hour, in the long run, that a user creates by pushing to them, beyond it 429;" +
+	"rate-new-spaces": "Spaces an hour, in the long run, that a user creates by pushing to them, or makes their own," +
+		" beyond it 429;" +
 		" an address ten times as many. 0: no limit, as in development mode.",
 	"burst-new-spaces": "Spaces that a user creates at once; an address three times as many.",
 	"rate-body-bytes": "Bytes a second, in the long run, that are read of a user's bodies; of an address's four times" +

@@ -100,12 +100,17 @@ func New(d Directory, o Options) *Policy {
 	return &Policy{directory: d, opts: o, roles: roles}
 }
 
-// Allow looks at the principal's role. It fails with auth.ErrForbidden, or with the
-// directory's error where that does not answer and the role is not remembered.
+// Allow looks at the principal's role. For auth.Admin that is the directory's, since what
+// an owner does cannot be undone and is rare; for the others it may be a remembered one.
+// It fails with auth.ErrForbidden, or with the error of a directory that does not answer.
 func (p *Policy) Allow(
 	ctx context.Context, who auth.Principal, space protocol.SpaceID, a auth.Action,
 ) error {
-	role, err := p.Role(ctx, space, who.UserID)
+	find := p.Role
+	if a == auth.Admin {
+		find = p.roleNow
+	}
+	role, err := find(ctx, space, who.UserID)
 	if err != nil {
 		return err
 	}
@@ -149,6 +154,14 @@ func (p *Policy) Role(ctx context.Context, space protocol.SpaceID, user string) 
 	read, err, _ := p.reads.Do(key.flight(), func() (any, error) { return p.read(ctx, key) })
 	role, _ := read.(Role)
 	return role, err
+}
+
+// roleNow is the directory's, and remembered.
+func (p *Policy) roleNow(ctx context.Context, space protocol.SpaceID, user string) (Role, error) {
+	if invalid := protocol.CheckID(user); invalid != nil {
+		return "", nil //nolint:nilerr // that is the answer
+	}
+	return p.read(ctx, membership{space, user})
 }
 
 func (p *Policy) remembered(key membership) (Role, bool) {

@@ -340,6 +340,33 @@ func TestRememberedOwner(t *testing.T) {
 	}
 }
 
+// TestAdminIsNotRemembered: an owner who was removed at another instance empties nothing
+// here, and what was found out counts for everything.
+func TestAdminIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	d := newCounted()
+	put(t, d, "ann", members.Owner)
+	put(t, d, "eve", members.Owner)
+	p := members.New(d, members.Options{RoleLife: time.Hour})
+	eve := auth.Principal{UserID: "eve"}
+	for _, a := range []auth.Action{auth.Read, auth.Admin} {
+		if err := p.Allow(t.Context(), eve, "s", a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Delete(t.Context(), members.Operator, "s", "eve"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Allow(t.Context(), eve, "s", auth.Read); err != nil {
+		t.Errorf("reading is remembered: %v", err)
+	}
+	for _, a := range []auth.Action{auth.Admin, auth.Read} {
+		if err := p.Allow(t.Context(), eve, "s", a); !errors.Is(err, auth.ErrForbidden) {
+			t.Errorf("%v: %v, want %v", a, err, auth.ErrForbidden)
+		}
+	}
+}
+
 // TestNobodyChangesMembers: who is not signed in has no role to be looked at.
 func TestNobodyChangesMembers(t *testing.T) {
 	t.Parallel()
