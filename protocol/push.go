@@ -210,6 +210,8 @@ func (d *pushDecoder) mutation(i int, t *mutationTokens) Mutation {
 	}
 	m.Name, m.Invalid = d.mutatorName(path{i, "name"}, t.name)
 	switch {
+	case t.args.kind == kindMissing: // JSON.stringify leaves out what is undefined
+		m.Args = json.RawMessage("null")
 	case !d.present(path{i, "args"}, t.args):
 	case t.args.long:
 		m.Args, m.Invalid = json.RawMessage("null"), fmt.Sprintf("args are longer than %d bytes", d.bounds.MaxBytes)

@@ -232,7 +232,6 @@ func TestDecodePushRequestRefuses(t *testing.T) {
 		{"name missing", `"name":"createMessage",`, ``, "mutations[0].name"},
 		{"name null", `"createMessage"`, `null`, "mutations[0].name"},
 		{"name twice", `"name":"createMessage"`, `"name":"a","name":"a"`, "mutations[0].name"},
-		{"args missing", `"args":{"id":"m"},`, ``, "mutations[0].args"},
 		{"args twice", `"args":{"id":"m"}`, `"args":1,"args":1`, "mutations[0].args"},
 		{"timestamp missing", `,"timestamp":12.5`, ``, "mutations[0].timestamp"},
 		{"timestamp a string", `12.5`, `"12.5"`, "mutations[0].timestamp"},
@@ -469,5 +468,25 @@ func TestDecodePushRequestMemory(t *testing.T) {
 	wantDecodeError(t, err, "mutations[0].id")
 	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
 		t.Errorf("a body of %d bytes allocated %d", len(body), got)
+	}
+}
+
+// TestMutationWithoutArgs: JSON.stringify leaves out what is undefined, and a client whose push
+// is a 400 is stopped for good.
+func TestMutationWithoutArgs(t *testing.T) {
+	t.Parallel()
+	for version, body := range map[string]string{
+		"0": `{"pushVersion":0,"profileID":"","clientID":"c1","schemaVersion":"","mutations":[{"id":1,"name":"clear"}]}`,
+		"1": `{"pushVersion":1,"profileID":"p","clientGroupID":"g1","schemaVersion":"","mutations":[` +
+			`{"clientID":"c1","id":1,"name":"clear","timestamp":1}]}`,
+	} {
+		req, err := protocol.DecodePushRequest([]byte(body))
+		if err != nil {
+			t.Errorf("version %s: %v", version, err)
+			continue
+		}
+		if m := req.Mutations[0]; string(m.Args) != "null" || m.Invalid != "" {
+			t.Errorf("version %s: args %q, invalid %q; want null", version, m.Args, m.Invalid)
+		}
 	}
 }
