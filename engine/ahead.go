@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/replifire/replifire/protocol"
@@ -39,11 +40,13 @@ func (b *pushBatch) commitLookingAhead(c Commit) error {
 	ctx, cancel := b.space.mutatorContext()
 	defer cancel()
 	over := make(chan error, 1)
-	go func() {
+	var committing sync.WaitGroup
+	defer committing.Wait() // also where a mutator ends this goroutine
+	committing.Go(func() {
 		err := b.commit(c)
 		cancel()
 		over <- err
-	}()
+	})
 	l := &lookahead{
 		batch: b, base: b.base.fork(), top: &layer{below: b.done}, last: map[protocol.ClientID]int64{},
 	}
@@ -138,10 +141,13 @@ func (l *lookahead) plan(j *job) {
 
 // guess runs one mutation. One that asks for what is not read stays on the list.
 func (l *lookahead) guess(ctx context.Context, st step) {
+	if st.job.unguessed == st.pos+1 {
+		return
+	}
 	own := &layer{below: l.top}
 	tx := l.batch.transaction(st, own)
 	tx.base = l.base
-	err := l.batch.mutate(ctx, tx, st)
+	err := l.batch.guessed(ctx, tx, st)
 	if tx.interrupted {
 		l.steps = append(l.steps, st)
 		return

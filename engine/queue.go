@@ -44,6 +44,8 @@ type job struct {
 	names     int                 // about how many bytes it takes to ask for group and clients
 	mutations []protocol.Mutation
 	decided   int
+	exited    int // 1 + the index of the mutation whose mutator has ended its goroutine
+	unguessed int // 1 + the index of the last one that has done so on a guess
 	refused   int // 1 + the index of the mutation found to make a commit impossible
 	// Of a push that waits because a mutator asked for it (mutate.Retry).
 	notBefore time.Time

@@ -50,7 +50,9 @@ func (j *batchJob) judge(ctx context.Context, head Head) {
 	if j.stop != nil {
 		return
 	}
+	j.stop = ErrUnavailable // where the policy ends this goroutine
 	mayWrite, err := j.reader.MayWrite(ctx)
+	j.stop = nil
 	switch {
 	case err != nil:
 		j.stop = err

@@ -31,6 +31,7 @@ type space struct {
 	told  int64 // the last version that the engine's owner was told of
 	turns turns
 	crowd
+	hand
 }
 
 // known is what the worker remembers of the committed state, all of one version:
@@ -110,6 +111,17 @@ func (k *known) overfull() bool {
 
 // work is the worker: it ends when the queue is empty.
 func (s *space) work() {
+	ended := false
+	defer func() {
+		if !ended {
+			s.workOn()
+		}
+	}()
+	s.works()
+	ended = true
+}
+
+func (s *space) works() {
 	for first := true; ; first = false {
 		if !first {
 			s.yield()
@@ -118,9 +130,11 @@ func (s *space) work() {
 		if s.engine.ctx.Err() != nil {
 			now = now.Add(time.Hour) // nobody waits any more: fail them all
 		}
+		s.drop()
 		jobs, wait := s.queue.take(now)
 		switch {
 		case len(jobs) > 0 && jobs[0].operation != nil:
+			s.jobs = jobs
 			s.operate(jobs[0])
 		case len(jobs) > 0:
 			s.push(jobs)
@@ -200,6 +214,7 @@ func (s *space) push(jobs []*job) {
 		if jobs = s.dropOver(jobs, last); len(jobs) == 0 {
 			return
 		}
+		s.jobs = jobs
 		b := newPushBatch(s, jobs, limit)
 		b.again = failed
 		err := b.decide(wanted, &open)
@@ -245,7 +260,11 @@ func (s *space) isolate(jobs []*batchJob, err error) {
 		jobs[0].finish(err)
 		return
 	}
-	for _, j := range jobs {
+	for i, j := range jobs {
+		s.rest = nil
+		for _, next := range jobs[i+1:] {
+			s.rest = append(s.rest, next.job)
+		}
 		s.push([]*job{j.job})
 	}
 }

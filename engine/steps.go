@@ -165,7 +165,12 @@ func (b *pushBatch) mutate(ctx context.Context, tx *transaction, st step) error 
 	if st.job.refused == st.pos+1 {
 		return errors.New("cannot be stored")
 	}
+	if st.job.exited == st.pos+1 {
+		return errExited
+	}
+	b.space.running = st
 	err := b.space.engine.mutators.Run(ctx, st.m.Name, tx, st.m.Args)
+	b.space.running = step{}
 	tx.doubt(err)
 	return err
 }
@@ -255,14 +260,22 @@ func (b *pushBatch) guess(ctx context.Context) {
 	last := map[protocol.ClientID]int64{b.steps[b.at].m.ClientID: b.steps[b.at].m.ID}
 	for _, st := range b.steps[b.at+1:] {
 		c, _ := b.client(st.m.ClientID)
-		if st.job.stop != nil || st.m.ID != max(c.LastMutationID, last[st.m.ClientID])+1 {
+		if st.job.stop != nil || st.job.unguessed == st.pos+1 || st.m.ID != max(c.LastMutationID, last[st.m.ClientID])+1 {
 			continue
 		}
 		last[st.m.ClientID] = st.m.ID
 		own := &layer{below: top}
 		tx := b.transaction(st, own)
-		if err := b.mutate(ctx, tx, st); err == nil && !tx.interrupted {
+		if err := b.guessed(ctx, tx, st); err == nil && !tx.interrupted {
 			top.merge(own)
 		}
 	}
+}
+
+// guessed is mutate on a guess.
+func (b *pushBatch) guessed(ctx context.Context, tx *transaction, st step) error {
+	b.space.guessing = true
+	err := b.mutate(ctx, tx, st)
+	b.space.guessing = false // not deferred: where a mutator ends the goroutine it stays
+	return err
 }
