@@ -63,6 +63,7 @@ func ReadPushRequest(body io.Reader, bounds PushBounds) (*PushRequest, error) {
 	in := &input{source: body, grow: d.makeRoom, start: -1, room: shortValue}
 	in.next = int(min(max(bounds.Length, 0)+minRead, firstPiece))
 	d.body = &scanner{in: in}
+	defer d.trim()
 	return d.decode()
 }
 

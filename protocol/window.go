@@ -206,6 +206,18 @@ func (d *pushDecoder) makeRoom(size int) error {
 	return nil
 }
 
+// trim copies the arguments out of the last buffer if that is much larger: it would be kept
+// as long as they are, by a push that waits, and be counted by nobody.
+func (d *pushDecoder) trim() {
+	n := 0
+	for _, m := range d.mutations[d.saved:] {
+		n += len(m.Args)
+	}
+	if cap(d.body.in.buf) > 2*n {
+		d.save()
+	}
+}
+
 // save copies the arguments that are slices of a buffer, all into one piece.
 func (w *window) save() {
 	fresh := w.mutations[w.saved:]

@@ -457,3 +457,35 @@ func TestReadPushRequestMemory(t *testing.T) {
 		})
 	}
 }
+
+// TestReadPushRequestKeepsLittle: what is kept of a body that is mostly white space is small,
+// since a push may wait long after its request has ended.
+//
+//nolint:paralleltest // it counts what the whole process has
+func TestReadPushRequestKeepsLittle(t *testing.T) {
+	var body strings.Builder
+	body.WriteString(`{"clientGroupID":"g","profileID":"p","schemaVersion":"","pushVersion":1,"mutations":[`)
+	for i := range 12 { // each buffer has one, and so is replaced by a larger one
+		fmt.Fprintf(&body, `%s{"clientID":"c","id":%d,"name":"m","args":{"a":%d},"timestamp":1},`,
+			strings.Repeat(" ", 40<<10), i+1, i)
+	}
+	text := strings.TrimSuffix(body.String(), ",") + "]}"
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	const n = 100
+	var kept []*protocol.PushRequest
+	for range n {
+		r, err := protocol.ReadPushRequest(strings.NewReader(text), protocol.PushBounds{MaxBytes: 1 << 20, Hold: anyAmount})
+		if err != nil || len(r.Mutations) != 12 || string(r.Mutations[11].Args) != `{"a":11}` {
+			t.Fatalf("got %+v, %v", r, err)
+		}
+		kept = append(kept, r)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := int64(after.HeapAlloc-before.HeapAlloc) / n; each > 8<<10 {
+		t.Errorf("each of the pushes keeps %d bytes, want those of its mutations only", each)
+	}
+	runtime.KeepAlive(kept)
+}
