@@ -83,7 +83,8 @@ func TestPushOfReaderReadsTheRole(t *testing.T) {
 	}, "hers")
 	put := func(user string, role members.Role) {
 		t.Helper()
-		if err := store.Members().Put(t.Context(), members.Operator, "hers", members.Member{UserID: user, Role: role}, 0); err != nil {
+		m := members.Member{UserID: user, Role: role}
+		if err := store.Members().Put(t.Context(), members.Operator, "hers", m, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
