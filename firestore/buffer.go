@@ -5,16 +5,21 @@ import (
 	"sync"
 )
 
+// How many bytes a pull reads ahead, of its two queries: 512 KiB. A buffer is full with the
+// value that goes beyond.
 const (
-	// maxAhead is how many bytes a buffer takes: it is full with the value that goes beyond.
-	maxAhead = 512 << 10
-	// valueBytes is about what a value takes in memory beside its texts.
-	valueBytes = 150
+	entriesAhead = 384 << 10
+	clientsAhead = 128 << 10
 )
+
+// valueBytes is about what a value takes in memory beside its texts.
+const valueBytes = 150
 
 // buffer is what a query has read and its reader has not done with. One goroutine adds to it,
 // and one takes from it. Make it with newBuffer.
 type buffer[T any] struct {
+	most int // bytes
+
 	mu     sync.Mutex
 	values []sized[T] // guarded by mu
 	// bytes are those of values, and of the one that was taken last, inHand; guarded by mu.
@@ -32,8 +37,8 @@ type sized[T any] struct {
 	bytes int
 }
 
-func newBuffer[T any]() *buffer[T] {
-	return &buffer[T]{came: make(chan struct{}, 1), went: make(chan struct{}, 1)}
+func newBuffer[T any](most int) *buffer[T] {
+	return &buffer[T]{most: most, came: make(chan struct{}, 1), went: make(chan struct{}, 1)}
 }
 
 // news tells whoever waits for it, if that was not done yet.
@@ -54,7 +59,7 @@ func (b *buffer[T]) add(value T, bytes int) bool {
 	b.added++
 	b.sum += bytes
 	news(b.came)
-	return b.bytes < maxAhead
+	return b.bytes < b.most
 }
 
 // end says that nothing more is added, and why.
@@ -110,8 +115,8 @@ func (b *buffer[T]) room(ctx context.Context) int {
 func (b *buffer[T]) fits() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.bytes > maxAhead/2 {
+	if b.bytes > b.most/2 {
 		return 0
 	}
-	return max(1, (maxAhead-b.bytes)*b.added/max(b.sum, 1))
+	return max(1, (b.most-b.bytes)*b.added/max(b.sum, 1))
 }

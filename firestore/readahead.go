@@ -15,6 +15,7 @@ type reading[T any] struct {
 	// version and size are those of what was decoded.
 	version func(T) int64
 	size    func(T) int
+	most    int // bytes that are read ahead
 }
 
 // ahead yields what a query finds, which it reads at full speed into memory of its own. A
@@ -24,7 +25,7 @@ type reading[T any] struct {
 func (r reading[T]) ahead(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithTimeout(ctx, streamTimeout)
-		buf := newBuffer[T]()
+		buf := newBuffer[T](r.most)
 		var filling sync.WaitGroup
 		defer filling.Wait()
 		defer cancel()

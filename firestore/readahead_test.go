@@ -142,7 +142,7 @@ func TestWaitingReadersEnd(t *testing.T) {
 	for _, err := range f.mustSnapshot(t, engine.Documents{}).Entries(ctx, 0) {
 		if n == 0 {
 			f.awaitStreams(t, 0)
-			if read := f.counter.Counts().Read; read > 1+512/40+1 { // the head, and what fits
+			if read := f.counter.Counts().Read; read > 1+384/40+1 { // the head, and what fits
 				t.Errorf("%d documents were read, of which one was taken", read)
 			}
 			cancel()

@@ -221,7 +221,7 @@ func (s *snapshot) Entry(key string) (engine.Entry, bool) {
 // not keep up.
 func (s *snapshot) Entries(ctx context.Context, after int64) iter.Seq2[engine.Entry, error] {
 	return ahead(ctx, s, entriesByVersion, nil, after, reading[engine.Entry]{
-		decode: decodeEntry, size: engine.Entry.Bytes,
+		decode: decodeEntry, size: engine.Entry.Bytes, most: entriesAhead,
 		version: func(e engine.Entry) int64 { return e.Version },
 	})
 }
@@ -232,7 +232,7 @@ func (s *snapshot) Clients(
 	ctx context.Context, group protocol.ClientGroupID, after int64,
 ) iter.Seq2[engine.Client, error] {
 	clients := reading[engine.Client]{
-		decode: decodeClient, size: engine.Client.Bytes,
+		decode: decodeClient, size: engine.Client.Bytes, most: clientsAhead,
 		version: func(c engine.Client) int64 { return c.Version },
 	}
 	if group != "" && len(group) <= maxBoundBytes {

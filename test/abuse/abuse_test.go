@@ -41,6 +41,9 @@ type size struct {
 	spaces    int           // new ones, at least
 	burst     int           // of them, for a user
 	streams   int           // poke streams held at once
+	entries   int           // of a space that is pulled
+	clients   int           // of a group
+	addresses int           // that pull
 }
 
 func sizes() size {
@@ -48,11 +51,13 @@ func sizes() size {
 		return size{
 			lasts: 8 * time.Second, body: 100_000_000, silent: 10_000, slow: 1000,
 			mutations: 100_000, spaces: 10_000, burst: 100, streams: 100,
+			entries: 70, clients: 30_000, addresses: 13,
 		}
 	}
 	return size{
 		lasts: 1500 * time.Millisecond, body: 30_000_000, silent: 1000, slow: 100,
 		mutations: 100_000, spaces: 400, burst: 15, streams: 60,
+		entries: 20, clients: 3000, addresses: 2,
 	}
 }
 

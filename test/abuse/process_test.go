@@ -57,7 +57,7 @@ func TestAttack(t *testing.T) {
 	if *attackName == "" {
 		t.Skip("TestAbuse runs it")
 	}
-	list := attacks()
+	list := slices.Concat(attacks(), pullAttacks())
 	i := slices.IndexFunc(list, func(a attack) bool { return a.name == *attackName })
 	if i < 0 {
 		t.Fatalf("there is no attack %q", *attackName)
