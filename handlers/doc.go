@@ -16,6 +16,8 @@
 // Its connection is cut, in a way that also works where something around us
 // swallows panics, as the Functions Framework does (abort in writer.go).
 //
-// Limits: those of [Limits], the time one write may take (WriteTimeout), the streams
-// ([poke.Options]). The time to read a header is the http.Server's to limit.
+// Limits: those of [Limits], how long an answer waits for its client (WriteTimeout,
+// WaitTimeout, LeastRate) and may take in all (AnswerLife), the places of large answers
+// (places.go), the streams ([poke.Options]). The time to read a header is the http.Server's
+// to limit.
 package handlers
