@@ -219,3 +219,38 @@ func TestRestoredReader(t *testing.T) {
 		t.Errorf("got %+v", v)
 	}
 }
+
+// TestSpaceGoesBackBeforeAReset: an epoch is no history. What was seen after a reset is lost
+// where the space goes back to before it; and who has seen a time before a reset that has stayed
+// goes on.
+func TestSpaceGoesBackBeforeAReset(t *testing.T) {
+	t.Parallel()
+	store := fresh(t)
+	e := start(t, store, engine.Options{})
+	mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}))
+	mustPush(t, e, alice, "g1", mutation("c", 2, "put", put{"a", 2}))
+	before := newView()
+	before.pull(t, e, alice, "g1")
+	backup := store.Clone()
+	if _, err := e.Reset(t.Context(), space); err != nil {
+		t.Fatal(err)
+	}
+	mustPush(t, e, alice, "g1", mutation("c", 3, "put", put{"a", 3}))
+	after := before.clone()
+	after.pull(t, e, alice, "g1")
+	if !after.cleared || after.last["c"] != 3 {
+		t.Errorf("after a reset: %+v", after)
+	}
+	store.Restore(backup)
+	for i := range int64(5) {
+		if err := after.clone().tryPull(t, e, alice, "g1"); !sameError(err, protocol.ClientStateNotFound()) {
+			t.Errorf("%d commits since: %v", i, err)
+		}
+		v := before.clone()
+		v.pull(t, e, alice, "g1")
+		if v.cleared || v.last["c"] != 2 {
+			t.Errorf("who has not seen the reset: %+v", v)
+		}
+		mustPush(t, e, bob, "g2", mutation("b", i+1, "put", put{"b", i}))
+	}
+}

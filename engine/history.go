@@ -12,9 +12,9 @@ const HistoryLength = 256
 // nameLength is how much of a nonce names a commit: 40 bits of one that an engine has made.
 const nameLength = 8
 
-// History names the last commits of a space's epoch, for its head: the one that made the head
-// first, then the one before, and so on without a gap, with a space between two. Each has a word,
-// which begins with the name; what follows the name is kept, and says nothing to this version.
+// History names the last commits of a space, for its head: the one that made the head first,
+// then the one before, and so on without a gap, with a space between two. Each has a word, which
+// begins with the name; what follows the name is kept, and says nothing to this version.
 //
 // The head that it belongs to is the one with the first name (Head.Name). A version of this
 // program that knows no history may leave one behind that is older than the head: then
@@ -95,8 +95,8 @@ func (h Head) continues(earlier Head) bool {
 	return h.Epoch == earlier.Epoch && name != "" && h.NameOf(earlier.Version) == name
 }
 
-// contradicts reports whether it is certain that a version of the same epoch with that name is
-// of another history than h.
+// contradicts reports whether it is certain that a version with that name, "" if it is not known,
+// is of another history than h.
 func (h Head) contradicts(version int64, name string) bool {
 	if version > h.Version {
 		return true
@@ -105,8 +105,8 @@ func (h Head) contradicts(version int64, name string) bool {
 	return known != "" && name != "" && known != name
 }
 
-// Named returns c with the history of its Next head. A new epoch begins a new one: nothing of
-// another epoch is ever compared with it.
+// Named returns c with the history of its Next head. That of a deleted space is short: nobody
+// of before is ever asked for anything but to start afresh.
 func (c Commit) Named() Commit {
 	words := c.Next.Name()
 	if before := c.namesBefore(); before != "" {
@@ -125,7 +125,7 @@ func (c Commit) IsNamed() bool {
 
 // namesBefore are the words behind the first one.
 func (c Commit) namesBefore() string {
-	if c.Next.Epoch != c.Prev.Epoch || c.Next.Name() == "" {
+	if c.Next.Deleted() || c.Next.Name() == "" {
 		return ""
 	}
 	return firstWords(cmp.Or(c.Prev.words(), c.Prev.Name()), HistoryLength-1)

@@ -33,8 +33,12 @@ func TestHistory(t *testing.T) {
 		t.Errorf("%d bytes, want less than %d", n, most)
 	}
 	reset := storetest.Step(head, storetest.Reset()).Next
-	if reset.Names() != 1 || reset.NameOf(reset.Version) != reset.Name() || reset.NameOf(head.Version) != "" {
+	if reset.Names() != engine.HistoryLength || reset.NameOf(head.Version) != head.Name() {
 		t.Errorf("after a reset: %q", reset.History)
+	}
+	deleted := storetest.Step(head, storetest.Delete()).Next
+	if deleted.Names() != 1 || deleted.NameOf(deleted.Version) != deleted.Name() || deleted.NameOf(head.Version) != "" {
+		t.Errorf("after it was deleted: %q", deleted.History)
 	}
 }
 

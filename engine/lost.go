@@ -19,10 +19,8 @@ func (p *pull) lostState() bool {
 	if !c.Ours || !p.known || !p.hasSeen() {
 		return false
 	}
-	if c.Epoch == head.Epoch {
-		return p.stray()
-	}
-	return !head.RestoredAt.IsZero() && p.group.CreatedAt.Before(head.RestoredAt)
+	restored := c.Epoch != head.Epoch && p.group.CreatedAt.Before(head.RestoredAt)
+	return restored || p.stray()
 }
 
 // hasSeen reports whether lastMutationIDs of this group may have come with the cookie, or

@@ -140,21 +140,23 @@ func (p *pull) checkClient() error {
 
 // unchanged reports whether the cookie is that of the space as it is.
 func (p *pull) unchanged() bool {
-	c, head := p.req.Cookie, p.head
-	return c.Ours && c.Epoch == head.Epoch && c.Version == head.Version && !p.stray()
+	return p.ofEpoch() && p.req.Cookie.Version == p.head.Version && !p.stray()
 }
 
 // diffable reports whether the changes since the cookie are still known.
 func (p *pull) diffable() bool {
-	c, head := p.req.Cookie, p.head
-	return c.Ours && c.Epoch == head.Epoch && c.Version >= head.Floor && !p.stray()
+	return p.ofEpoch() && p.req.Cookie.Version >= p.head.Floor && !p.stray()
 }
 
+// ofEpoch reports whether the cookie is of the space's epoch.
+func (p *pull) ofEpoch() bool { return p.req.Cookie.Ours && p.req.Cookie.Epoch == p.head.Epoch }
+
 // stray reports whether the cookie is of a history that the space has left, as far as that can
-// be told: of a version that it has not reached, or that another commit has made.
+// be told: of a version that it has not reached, or that another commit has made. Versions that
+// are not named are those of their epoch only.
 func (p *pull) stray() bool {
-	c, head := p.req.Cookie, p.head
-	return c.Ours && c.Epoch == head.Epoch && head.contradicts(c.Version, c.Commit)
+	c := p.req.Cookie
+	return c.Ours && (p.ofEpoch() || c.Commit != "") && p.head.contradicts(c.Version, c.Commit)
 }
 
 // smallAnswer is how many bytes of an answer from memory need no leave: the buffers of a
@@ -335,7 +337,7 @@ func (p *pull) response(
 	cookie []byte, clients iter.Seq2[protocol.ClientChange, error], patch iter.Seq2[protocol.PatchOperation, error],
 ) *protocol.PullResponse {
 	resp := &protocol.PullResponse{
-		Version: p.req.Version, Ahead: p.stray(), Cookie: cookie, Clients: clients, Patch: patch,
+		Version: p.req.Version, Ahead: p.ofEpoch() && p.stray(), Cookie: cookie, Clients: clients, Patch: patch,
 	}
 	if p.req.Version == 0 {
 		c, _ := p.snap.Client(p.req.ClientID)

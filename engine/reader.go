@@ -246,7 +246,7 @@ func (r *reader) follow(before, head Head, since int64, began time.Time) (after 
 // leave forgets what depends on a history that the space has left; before is the tail's head
 // when the read of head began.
 func (r *reader) leave(before, head Head) {
-	if before.Epoch != head.Epoch || !before.Exists() || !head.contradicts(before.Version, before.Name()) {
+	if !before.Exists() || !head.contradicts(before.Version, before.Name()) {
 		return
 	}
 	r.engine.groups.Purge() // some may not have been made yet, or by somebody else

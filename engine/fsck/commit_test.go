@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/replifire/replifire/engine"
 	"github.com/replifire/replifire/engine/fsck"
@@ -40,15 +41,17 @@ func TestCheckCommit(t *testing.T) {
 		spoil func(*engine.Commit)
 		want  fsck.Invariant
 	}{
-		"version left out":      {func(c *engine.Commit) { c.Prev.Version = 3 }, fsck.HeadBounds},
-		"version again":         {func(c *engine.Commit) { c.Prev.Version = 5 }, fsck.HeadBounds},
-		"floor below base":      {func(c *engine.Commit) { c.Next.Floor = 4 }, fsck.HeadBounds},
-		"base above version":    {func(c *engine.Commit) { c.Next.Base, c.Next.Floor = 6, 6 }, fsck.HeadBounds},
-		"no epoch":              {func(c *engine.Commit) { c.Next.Epoch = "" }, fsck.HeadFields},
-		"no nonce":              {func(c *engine.Commit) { c.Next.Nonce = "" }, fsck.HeadFields},
-		"names of before":       {func(c *engine.Commit) { c.Next.History = "m l" }, fsck.HeadHistory},
-		"other names":           {func(c *engine.Commit) { c.Next.History = "n o l" }, fsck.HeadHistory},
-		"names of an epoch ago": {func(c *engine.Commit) { c.Next.Epoch = "f" }, fsck.HeadHistory},
+		"version left out":   {func(c *engine.Commit) { c.Prev.Version = 3 }, fsck.HeadBounds},
+		"version again":      {func(c *engine.Commit) { c.Prev.Version = 5 }, fsck.HeadBounds},
+		"floor below base":   {func(c *engine.Commit) { c.Next.Floor = 4 }, fsck.HeadBounds},
+		"base above version": {func(c *engine.Commit) { c.Next.Base, c.Next.Floor = 6, 6 }, fsck.HeadBounds},
+		"no epoch":           {func(c *engine.Commit) { c.Next.Epoch = "" }, fsck.HeadFields},
+		"no nonce":           {func(c *engine.Commit) { c.Next.Nonce = "" }, fsck.HeadFields},
+		"names of before":    {func(c *engine.Commit) { c.Next.History = "m l" }, fsck.HeadHistory},
+		"other names":        {func(c *engine.Commit) { c.Next.History = "n o l" }, fsck.HeadHistory},
+		"names of the deleted": {func(c *engine.Commit) {
+			c.Next.DeletedVersion, c.Next.DeletedAt = 5, time.Now()
+		}, fsck.HeadHistory},
 		"key not UTF-8":         {func(c *engine.Commit) { c.Entries[1].Key = "\xc0" }, fsck.EntryKey},
 		"older entry":           {func(c *engine.Commit) { c.Entries[1].Version = 4 }, fsck.EntryVersion},
 		"key twice":             {func(c *engine.Commit) { c.Entries[1].Key = "" }, fsck.EntryOnce},
