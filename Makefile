@@ -86,7 +86,7 @@ test-client: build ## Run the tests with the real Replicache client, in Node.
 ifeq ($(NPM),)
 	@$(call without-npm,The tests with the Replicache client)
 else
-	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory $(CLIENT)/node_modules/.package-lock.json $(WEB_CLIENT)/dist/index.js
 	cd $(CLIENT) && REPLIFIRE_BIN=$(BIN) npm test
 endif
 
@@ -216,12 +216,16 @@ else
 	@$(MAKE) --no-print-directory $(PAGE)/dist/index.html
 endif
 
+CLIENT_SOURCES := $(shell git ls-files $(WEB_CLIENT)/src $(WEB_CLIENT)/package-lock.json 2>/dev/null)
+
 # The page's package links to the helper package, which must be built before.
-$(PAGE)/dist/index.html: $(shell git ls-files $(WEB_CLIENT)/src $(WEB_CLIENT)/package-lock.json $(PAGE) 2>/dev/null)
-	@$(MAKE) --no-print-directory $(WEB_CLIENT)/node_modules/.package-lock.json
-	cd $(WEB_CLIENT) && npm run --silent build
+$(PAGE)/dist/index.html: $(CLIENT_SOURCES) $(shell git ls-files $(PAGE) 2>/dev/null) | $(WEB_CLIENT)/dist/index.js
 	@$(MAKE) --no-print-directory $(PAGE)/node_modules/.package-lock.json
 	cd $(PAGE) && npm run --silent build
+
+$(WEB_CLIENT)/dist/index.js: $(CLIENT_SOURCES)
+	@$(MAKE) --no-print-directory $(WEB_CLIENT)/node_modules/.package-lock.json
+	cd $(WEB_CLIENT) && npm run --silent build
 
 .PHONY: build
 build: page ## Build bin/replifire, static, with the chat page in it.

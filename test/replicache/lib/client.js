@@ -12,6 +12,7 @@ import {until} from './wait.js';
  * @typedef {import('./view.js').View} View
  * @typedef {import('replicache').UpdateNeededReason} UpdateNeededReason
  * @typedef {Replicache<typeof mutators>} Rep
+ * @typedef {import('../../../web/client/dist/index.js').Sync} Sync
  * @typedef {{id: number, name: string, reason: string}} Rejection
  *
  * What shows who the user is.
@@ -27,6 +28,8 @@ import {until} from './wait.js';
  * @property {string} [schemaVersion]
  * @property {Auth} [auth] nothing is shown without
  * @property {boolean} [pokes] whether it listens to pokes; default true
+ * @property {(server: {server: string, space: string}) => Sync} [sync] what the page uses of
+ *   the package @replifire/client, which then does for it what this file does otherwise
  */
 
 /**
@@ -59,8 +62,12 @@ export class Client {
   #rep;
   /** @type {PokeStream | undefined} */
   #pokes;
+  /** @type {Sync | undefined} */
+  #sync;
   /** @type {Promise<void>} */
   #reloading = Promise.resolve();
+  /** @type {Promise<never> | undefined} */
+  #hanging;
   #closing = false;
   /** How often the client asked the page to reload. */
   reloads = 0;
@@ -69,6 +76,8 @@ export class Client {
   /** @type {Record<string, Rejection[]>} by client id, as the pull answers said */
   rejections = {};
   pulls = 0;
+  /** @type {number[]} the statuses that its pushes ended with */
+  pushes = [];
   /** @type {string[]} */
   complaints = [];
   /** @type {string[]} the end of the client's log */
@@ -78,7 +87,7 @@ export class Client {
   constructor(options) {
     this.#options = options;
     this.#rep = this.#open();
-    if (options.pokes !== false) {
+    if (options.pokes !== false && !options.sync) {
       this.#pokes = this.#listen();
     }
   }
@@ -99,6 +108,10 @@ export class Client {
     return this.#pokes;
   }
 
+  get sync() {
+    return this.#sync;
+  }
+
   /** @returns {Promise<View>} all that the app shows */
   view() {
     return this.#rep.query(async tx => Object.fromEntries(await tx.scan().entries().toArray()));
@@ -112,15 +125,33 @@ export class Client {
   /**
    * Sends the client to another server, as a changed deployment does.
    * @param {string} url
+   * @param {ClientOptions['sync']} [sync] from now on; default: as before
    */
-  async moveTo(url) {
-    this.#options = {...this.#options, url};
+  async moveTo(url, sync = this.#options.sync) {
+    this.#options = {...this.#options, url, ...(sync ? {sync} : {})};
     this.#rep.pushURL = routeURL(url, 'push', this.#options.space);
     this.#rep.pullURL = routeURL(url, 'pull', this.#options.space);
     if (this.#pokes) {
       await this.#pokes.close();
       this.#pokes = this.#listen();
     }
+    await this.#sync?.close();
+    this.#join(this.#rep);
+  }
+
+  /**
+   * Has pushes hang, as in a tunnel, until the function that it returns is called. What hung
+   * has failed then.
+   */
+  hang() {
+    let end = () => {};
+    const hanging = new Promise((_, reject) => (end = () => reject(new Error('it hung'))));
+    hanging.catch(() => {});
+    this.#hanging = /** @type {Promise<never>} */ (hanging);
+    return () => {
+      this.#hanging = undefined;
+      end();
+    };
   }
 
   /** Waits until the local store has all that the app shows. */
@@ -141,6 +172,7 @@ export class Client {
     this.#closing = true;
     await this.#pokes?.close();
     await this.#reloading;
+    await this.#sync?.close();
     await this.#rep.close();
   }
 
@@ -177,7 +209,26 @@ export class Client {
       rep.getAuth = () => auth.renew();
     }
     rep.puller = this.#watchPulls(rep.puller);
+    rep.pusher = this.#watchPushes(rep.pusher);
+    this.#join(rep);
     return rep;
+  }
+
+  /**
+   * Has the package do its work, if it is used.
+   * @param {Rep} rep
+   */
+  #join(rep) {
+    const {url, space} = this.#options;
+    const sync = this.#options.sync?.({server: url, space});
+    if (sync) {
+      rep.puller = this.#watchPulls(sync.options.puller);
+      rep.pusher = this.#watchPushes(sync.options.pusher);
+    }
+    if (this.#options.pokes !== false) {
+      sync?.connect(rep);
+    }
+    this.#sync = sync;
   }
 
   #listen() {
@@ -204,6 +255,7 @@ export class Client {
         return;
       }
       this.reloads++;
+      await this.#sync?.close();
       await rep.close().catch(ifClosed);
       this.#rep = this.#open();
     });
@@ -224,6 +276,19 @@ export class Client {
       for (const [clientID, list] of Object.entries(response?.rejections ?? {})) {
         (this.rejections[clientID] ??= []).push(...list);
       }
+      return result;
+    };
+  }
+
+  /**
+   * @param {import('replicache').Pusher} pusher
+   * @returns {import('replicache').Pusher}
+   */
+  #watchPushes(pusher) {
+    return async (request, requestID) => {
+      await this.#hanging;
+      const result = await pusher(request, requestID);
+      this.pushes.push(result.httpRequestInfo.httpStatusCode);
       return result;
     };
   }

@@ -28,12 +28,12 @@ let worlds = 0;
  * complained about the protocol, and fsck must find nothing.
  * @param {string} name
  * @param {(world: World) => Promise<void>} body
- * @param {{store?: Store}} [options]
+ * @param {{store?: Store, timeout?: number}} [options]
  */
-export function promise(name, body, {store = 'firestore'} = {}) {
+export function promise(name, body, {store = 'firestore', timeout = testTimeout} = {}) {
   // An empty string would skip, too.
   const skip = (store === 'firestore' && setup.noEmulator) || false;
-  test(name, {timeout: testTimeout, skip}, async t => {
+  test(name, {timeout, skip}, async t => {
     assert.ok(setup.binary, 'REPLIFIRE_BIN is not set: start the tests with npm test');
     const world = new World(store, line => t.diagnostic(line));
     try {

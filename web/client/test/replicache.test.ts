@@ -172,3 +172,22 @@ test('a server that dies and comes back empty: everything heals by itself', serv
   await until('who has written is told to start afresh', () => startsAfresh);
   assert.deepEqual(ada.statuses, ['live', 'connecting', 'offline', 'live']);
 });
+
+test('a server that comes back empty: what was unsent is told before the reload', serverTest, async t => {
+  const server = await serve(t);
+  const events: string[] = [];
+  const {rep, sync, write, settled} = openChat(t, 'ada3', {
+    server: server.url,
+    onMutationsLost: ({mutations}) => void events.push(`${mutations} lost`),
+  });
+  rep.onClientStateNotFound = () => events.push('reload');
+  await write('1', 'one');
+  await until('it is acknowledged', settled);
+  await server.kill();
+  await until('she knows', () => sync.status === 'offline');
+  await write('2', 'two');
+  await write('3', 'three');
+  await server.start();
+  await until('it is over', () => events.includes('reload'));
+  assert.deepEqual(events.slice(0, 2), ['2 lost', 'reload']);
+});
