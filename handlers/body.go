@@ -212,10 +212,15 @@ func (b *body) pay(n int) error {
 }
 
 func (b *body) payTo(buckets *limit.Buckets, key, whose string, n int) error {
-	wait, ok := buckets.Spend(key, n, mostDebt)
+	if buckets == nil {
+		return nil
+	}
+	rate := buckets.Rate()
+	// At a low rate what has been read at once may take longer: who is alone goes on.
+	most := max(mostDebt, time.Duration(float64(n)/rate.PerSecond*float64(time.Second))+time.Millisecond)
+	wait, ok := buckets.Spend(key, n, most)
 	if !ok {
-		rate := buckets.Rate()
-		return throttled(int(math.Ceil((wait - mostDebt).Seconds())),
+		return throttled(int(math.Ceil((wait - most).Seconds())),
 			"The bodies of one %s may have %s bytes a second, and %d at once.",
 			whose, number(rate.PerSecond), rate.Burst)
 	}

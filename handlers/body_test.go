@@ -140,6 +140,23 @@ func TestBytesOfUser(t *testing.T) {
 	})
 }
 
+// TestLongBodyAtALowRate: what is read of it at once may take longer to pay than anybody waits.
+func TestLongBodyAtALowRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, func(c *handlers.Config) {
+			signedIn(c)
+			c.MaxBodyBytes, c.UserBytes = 10_000, limit.Rate{PerSecond: 1000, Burst: 10_000}
+		})
+		defer s.hub.Close()
+		began := time.Now()
+		w := do(s, padded("ann", onePush, 100_000))
+		if took := time.Since(began).Round(time.Second); w.Code != 200 || took != 90*time.Second {
+			t.Errorf("after %v: %d %s", took, w.Code, w.Body)
+		}
+	})
+}
+
 // The connection of a long body that is refused is closed. One that is short is read, and the
 // connection used again.
 func TestConnectionsOfRefusedBodies(t *testing.T) {

@@ -35,7 +35,7 @@ func (x *exchange) push() error {
 	case err != nil:
 		return x.answerable(err)
 	case req.More:
-		return errPartlyApplied
+		return x.partlyApplied()
 	}
 	return x.json([]byte("{}"))
 }
@@ -80,11 +80,17 @@ func (x *exchange) mayWrite(ctx context.Context) (bool, error) {
 	return !forbidden, err
 }
 
-// errPartlyApplied makes the client send everything again: what is applied by then is left out
-// of it, and does not count.
-var errPartlyApplied = refusal{
-	http.StatusTooManyRequests, "partly_applied",
-	"These are more mutations than are applied at once. The first ones are applied. Send all again to go on.",
+// partlyApplied makes the client send everything again: what is applied by then is left out of
+// it, and does not count.
+func (x *exchange) partlyApplied() error {
+	most := ""
+	if n := x.h.config.MaxMutations; n > 0 {
+		most = fmt.Sprintf("%d mutations, ", n)
+	}
+	return refusal{http.StatusTooManyRequests, "partly_applied", fmt.Sprintf(
+		"Of a push %s%d bytes of them, of %d clients, are applied at once. The first ones are. Send all again to go on.",
+		most, x.h.config.MaxBodyBytes, protocol.MaxPushClients,
+	)}
 }
 
 // readPush reads the body of a push, however long it is, and decodes it meanwhile.

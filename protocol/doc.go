@@ -11,14 +11,16 @@
 // ([Mutation.Invalid]), so that it can be acknowledged as rejected. An unknown
 // version of the protocol is an [*ErrorResponse], which the client understands.
 //
-// The package does no I/O but the writing of a [PullResponse], keeps no state and
+// The package does no I/O but the reading of a push and the writing of a [PullResponse],
+// keeps no state and
 // imports the standard library only. encoding/json is not used for decoding: it
 // matches names regardless of case, lets the last of two members win and repairs
 // invalid text silently. What is decided here about the content of mutations is
 // only whether they can be read; whether they apply is the business of package
 // engine.
 //
-// Bounds on what is decoded: the caller limits the size of a body; memory used
-// is then at most a small multiple of it, and time linear in it. Nesting is
+// Bounds on what is decoded: a push of any length is read within [PushBounds]. Of
+// anything else the caller limits the size; memory used is then at most a small
+// multiple of it, and time linear in it. Nesting is
 // bounded by [MaxDepth] for values and by 10,000 for anything else.
 package protocol

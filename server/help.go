@@ -49,11 +49,11 @@ var help = map[string]string{
 		" 0: any number.",
 	"schema-versions": "Schema versions of the application that are accepted; clients of" +
 		" others are told VersionNotSupported. Empty: all.",
-	"max-body-bytes": "Largest request body, beyond it 413. A client sends its whole" +
-		" offline backlog in one.",
-	"max-bodies-bytes": "All bodies of the requests under way together, beyond it 429. 0: no limit.",
-	"max-mutations": "Mutations of a push, beyond it 413: a client with a longer backlog cannot" +
-		" send it any more. 0: no limit.",
+	"max-body-bytes": "Largest request body, beyond it 413. A push may have any length: this much of" +
+		" it is applied at once, and the client sends all again.",
+	"max-bodies-bytes": "All that is in memory of the bodies of requests under way, beyond it 429. 0: no limit.",
+	"max-mutations": "Mutations of a push that are applied at once, beyond it 429: the client sends" +
+		" all again. 0: no limit.",
 	"max-key-bytes":      "Longest key of an entry; a mutation that writes a longer one is rejected.",
 	"max-value-bytes":    "Largest value of an entry as JSON; a mutation that writes more is rejected.",
 	"max-depth":          "How deeply a value may be nested; a mutation that writes a deeper one is rejected.",
@@ -80,7 +80,6 @@ var help = map[string]string{
 	"max-streams-per-user": "Poke streams of a user who is signed in, beyond it 429. 0: no limit.",
 	"max-header-bytes":     "Largest header of a request, beyond it 431.",
 	"header-timeout":       "Time for the header of a request to arrive.",
-	"body-timeout":         "Time for a whole request to arrive, beyond it 408.",
 	"idle-timeout":         "Time a connection may wait for its next request.",
 	"push-timeout": "Time for a push with all its retries, beyond it 503:" +
 		" the client sends it again.",

@@ -63,10 +63,10 @@ func sizes() size {
 
 func settings() []string {
 	if *full {
-		return []string{"REPLIFIRE_BODY_TIMEOUT=8s"}
+		return nil
 	}
 	return []string{
-		"REPLIFIRE_HEADER_TIMEOUT=2s", "REPLIFIRE_BODY_TIMEOUT=3s", "REPLIFIRE_RATE_PER_USER=20",
+		"REPLIFIRE_HEADER_TIMEOUT=2s", "REPLIFIRE_RATE_PER_USER=20",
 		"REPLIFIRE_BURST_PER_USER=150", "REPLIFIRE_BURST_NEW_SPACES=15",
 	}
 }

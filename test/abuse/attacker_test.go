@@ -63,8 +63,12 @@ func (a *attacker) repeat(ctx context.Context, do func(ctx context.Context)) {
 
 // post sends a push, with a header of one more line if name is not "".
 func (a *attacker) post(ctx context.Context, query, token string, body io.Reader, length int64, name, value string) {
-	url := a.url() + "/api/replicache/push?" + query
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
+	a.send(ctx, "push?"+query, token, body, length, name, value)
+}
+
+// send sends a push or a pull, as post does.
+func (a *attacker) send(ctx context.Context, to, token string, body io.Reader, length int64, name, value string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url()+"/api/replicache/"+to, body)
 	if err != nil {
 		a.t.Error(err)
 		return

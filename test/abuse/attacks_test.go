@@ -23,9 +23,13 @@ type attack struct {
 func attacks() []attack {
 	const (
 		ok, large, often = http.StatusOK, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests
-		late, header     = http.StatusRequestTimeout, http.StatusRequestHeaderFieldsTooLarge
+		header           = http.StatusRequestHeaderFieldsTooLarge
 	)
 	burst := sizes().burst
+	held, slow := []int{often}, []int(nil)
+	if *full { // so long until a body is given up
+		held, slow = []int{http.StatusRequestTimeout, often}, []int{http.StatusRequestTimeout}
+	}
 	return []attack{
 		{name: "a byte too much, announced", run: tooLarge(8<<20+1, true), want: []int{large}},
 		// In chunks, the user's rate or the time for a body may end before the size is known:
@@ -33,10 +37,11 @@ func attacks() []attack {
 		{name: "a byte too much, in chunks", run: tooLarge(8<<20+1, false)},
 		{name: "huge body, announced", run: tooLarge(0, true), want: []int{large}},
 		{name: "huge body, in chunks", run: tooLarge(0, false)},
-		{name: "large bodies, held", run: heldBodies, want: []int{late, often}},
+		{name: "large bodies, held", run: heldBodies, want: held},
 		{name: "gzip bomb", run: bomb, want: []int{http.StatusUnsupportedMediaType}},
 		{name: "deep JSON", run: deep, want: []int{ok, http.StatusBadRequest}},
-		{name: "many mutations", run: manyMutations, want: []int{large}},
+		{name: "many mutations", run: manyMutations, want: []int{often}},
+		{name: "huge push", run: hugePush, want: []int{often}},
 		{name: "large header", run: largeHeader, want: []int{header}},
 		{name: "many headers", run: manyHeaders, want: []int{header}},
 		// An hour's rate makes up for less than two more.
@@ -45,7 +50,7 @@ func attacks() []attack {
 		{name: "new spaces of nobody", run: spacesOfNobody, want: []int{http.StatusUnauthorized}},
 		{name: "poke streams, held and opened again", run: streams, want: []int{ok, often}},
 		{name: "connections without a header", run: silent},
-		{name: "bodies of a byte a second", run: slowBodies, want: []int{late}},
+		{name: "bodies of a byte a second", run: slowBodies, want: slow},
 	}
 }
 
@@ -66,7 +71,7 @@ func tooLarge(bytes int64, announced bool) func(context.Context, *attacker) {
 }
 
 func tooLargeOnce(ctx context.Context, a *attacker, bytes, length int64) {
-	a.post(ctx, "space=large", a.token, io.LimitReader(spaces{}, bytes), length, "", "")
+	a.send(ctx, "pull?space=large", a.token, io.LimitReader(spaces{}, bytes), length, "", "")
 }
 
 // spaces reads as JSON's white space, without an end.
@@ -128,6 +133,21 @@ func manyMutations(ctx context.Context, a *attacker) {
 	body := push("c", "0", a.size.mutations)
 	a.repeat(ctx, func(ctx context.Context) {
 		a.post(ctx, "space=many", a.token, strings.NewReader(body), int64(len(body)), "", "")
+	})
+}
+
+// hugePush sends pushes that are longer than what is applied of them.
+func hugePush(ctx context.Context, a *attacker) {
+	whole := push("huge", `"`+strings.Repeat("x", 1000)+`"`, 10_000)
+	before, list, _ := strings.Cut(whole, "[")
+	list = strings.TrimSuffix(list, "]}")
+	a.repeat(ctx, func(ctx context.Context) {
+		parts := []io.Reader{strings.NewReader(before + "[" + list)}
+		for n := int64(len(list)); n < a.size.body; n += int64(len(list)) {
+			parts = append(parts, strings.NewReader(","+list))
+		}
+		parts = append(parts, strings.NewReader("]}"))
+		a.post(ctx, "space=huge", a.token, io.MultiReader(parts...), -1, "", "")
 	})
 }
 

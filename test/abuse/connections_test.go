@@ -85,13 +85,13 @@ func slowBodies(ctx context.Context, a *attacker) {
 			fmt.Fprintf(conn, "POST /api/replicache/push?space=slow HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n"+
 				"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n", a.token)
 			all.Go(func() { drip(conn, strings.Repeat(" ", 1000)) })
-			a.await(conn)
+			a.awaitHeld(ctx, conn)
 		})
 	}
 }
 
 // heldBodies sends as many large bodies as it can, two as each of many users, all
-// but their last byte: memory that is taken until the service gives them up.
+// but their last bytes: memory that is taken until the service gives them up.
 func heldBodies(ctx context.Context, a *attacker) {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -105,10 +105,20 @@ func heldBodies(ctx context.Context, a *attacker) {
 			const length = 8 << 20
 			fmt.Fprintf(conn, "POST /api/replicache/push?space=held HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n"+
 				"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", bearer(fmt.Sprint("held", i/2)), length)
-			all.Go(func() { _, _ = io.Copy(conn, io.LimitReader(spaces{}, length-1)) }) // as much as it reads
-			a.await(conn)
+			begun := io.MultiReader(strings.NewReader(`{"mutations":[{"args":"`), io.LimitReader(spaces{}, length-100))
+			all.Go(func() { _, _ = io.Copy(conn, begun) }) // as much as it reads
+			a.awaitHeld(ctx, conn)
 		})
 	}
+}
+
+// awaitHeld is await for what the service gives up after half a minute, which is long for a
+// test that is not full.
+func (a *attacker) awaitHeld(ctx context.Context, conn net.Conn) {
+	if !*full {
+		defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
+	}
+	a.await(conn)
 }
 
 // await judges the answer to what was sent.
