@@ -35,7 +35,7 @@ func TestManagedExport(t *testing.T) {
 		}
 	})
 
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	other, err := emulator.Start(ctx, emulator.Options{Import: metadata})
 	if err != nil {

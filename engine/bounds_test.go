@@ -194,32 +194,34 @@ func TestPurgeIsCutShort(t *testing.T) {
 // may be tried again.
 func TestWriteThatReadsForEver(t *testing.T) {
 	t.Parallel()
-	store := &spy{Store: fresh(t)}
-	e := start(t, store, engine.Options{PushTimeout: 5 * time.Second})
-	endless := func(_ context.Context, tx mutate.WriteTransaction) error {
-		for i := 0; ; i++ {
-			if _, err := tx.Has(fmt.Sprint("k", i)); err != nil {
-				return err
+	synctest.Test(t, func(t *testing.T) {
+		store := &spy{Store: fresh(t)}
+		e := start(t, store, engine.Options{PushTimeout: 5 * time.Second})
+		endless := func(_ context.Context, tx mutate.WriteTransaction) error {
+			for i := 0; ; i++ {
+				if _, err := tx.Has(fmt.Sprint("k", i)); err != nil {
+					return err
+				}
 			}
 		}
-	}
-	if _, err := e.Write(t.Context(), space, endless); !errors.Is(err, engine.ErrImpossible) {
-		t.Errorf("a write that reads for ever: got %v, want ErrImpossible", err)
-	}
-	store.mu.Lock()
-	store.onSnapshot = func(d engine.Documents) error {
-		if len(d.Keys) > 0 {
-			return engine.ErrUnavailable
+		if _, err := e.Write(t.Context(), space, endless); !errors.Is(err, engine.ErrImpossible) {
+			t.Errorf("a write that reads for ever: got %v, want ErrImpossible", err)
 		}
-		return nil
-	}
-	store.mu.Unlock()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := e.Write(ctx, space, endless)
-	if !errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a write that cannot read: got %v", err)
-	}
+		store.mu.Lock()
+		store.onSnapshot = func(d engine.Documents) error {
+			if len(d.Keys) > 0 {
+				return engine.ErrUnavailable
+			}
+			return nil
+		}
+		store.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		_, err := e.Write(ctx, space, endless)
+		if !errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a write that cannot read: got %v", err)
+		}
+	})
 }
 
 // TestRequestIsOver: a push whose client has gone before its turn is not applied.

@@ -249,28 +249,30 @@ func TestImpossibleCommit(t *testing.T) {
 // again after.
 func TestStoreIsDown(t *testing.T) {
 	t.Parallel()
-	store := &spy{Store: fresh(t)}
-	down := true
-	store.onSnapshot = func(engine.Documents) error {
-		if down {
-			return engine.ErrUnavailable
+	synctest.Test(t, func(t *testing.T) {
+		store := &spy{Store: fresh(t)}
+		down := true
+		store.onSnapshot = func(engine.Documents) error {
+			if down {
+				return engine.ErrUnavailable
+			}
+			return nil
 		}
-		return nil
-	}
-	e := start(t, store, engine.Options{PushTimeout: 50 * time.Millisecond})
-	push := pushOf("g1", mutation("c", 1, "put", put{"a", 1}))
-	if err := e.Push(t.Context(), alice, push); !errors.Is(err, engine.ErrUnavailable) {
-		t.Errorf("push: got %v, want ErrUnavailable", err)
-	}
-	if err := newView().tryPull(t, e, alice, "g1"); !errors.Is(err, engine.ErrUnavailable) {
-		t.Errorf("pull: got %v, want ErrUnavailable", err)
-	}
-	store.mu.Lock()
-	store.onSnapshot = nil
-	store.mu.Unlock()
-	if err := e.Push(t.Context(), alice, push); err != nil {
-		t.Errorf("push when it is back: %v", err)
-	}
+		e := start(t, store, engine.Options{PushTimeout: 50 * time.Millisecond})
+		push := pushOf("g1", mutation("c", 1, "put", put{"a", 1}))
+		if err := e.Push(t.Context(), alice, push); !errors.Is(err, engine.ErrUnavailable) {
+			t.Errorf("push: got %v, want ErrUnavailable", err)
+		}
+		if err := newView().tryPull(t, e, alice, "g1"); !errors.Is(err, engine.ErrUnavailable) {
+			t.Errorf("pull: got %v, want ErrUnavailable", err)
+		}
+		store.mu.Lock()
+		store.onSnapshot = nil
+		store.mu.Unlock()
+		if err := e.Push(t.Context(), alice, push); err != nil {
+			t.Errorf("push when it is back: %v", err)
+		}
+	})
 }
 
 // TestCorruptDocument: the push that touches it fails, its neighbours do not.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -127,13 +128,22 @@ func startWith(t *testing.T, store engine.Store, r *mutate.Registry, o engine.Op
 	}
 	e := engine.New(store, r, o)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Close(ctx); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
 	return e
+}
+
+// inBubble runs a subtest whose clock moves only while all wait, beside the others.
+func inBubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, test)
+	})
 }
 
 // fresh is a memory store whose space is checked at the end of the test.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,35 +18,36 @@ import (
 // run twice, and what was stored is deleted.
 func TestReset(t *testing.T) {
 	t.Parallel()
-	store := fresh(t)
-	e := start(t, store, engine.Options{})
-	mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}), mutation("c", 2, "put", put{"b", 2}))
-	v, late := newView(), newView()
-	v.pull(t, e, alice, "g1")
-	late.pull(t, e, alice, "g1")
+	synctest.Test(t, func(t *testing.T) {
+		store := fresh(t)
+		e := start(t, store, engine.Options{})
+		mustPush(t, e, alice, "g1", mutation("c", 1, "put", put{"a", 1}), mutation("c", 2, "put", put{"b", 2}))
+		v, late := newView(), newView()
+		v.pull(t, e, alice, "g1")
+		late.pull(t, e, alice, "g1")
 
-	head, err := e.Reset(t.Context(), space)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if head.Base != head.Version || head.Floor != head.Version {
-		t.Errorf("head after the reset: got %+v", head)
-	}
-	v.pull(t, e, alice, "g1")
-	if len(v.entries) != 0 || v.last["c"] != 2 {
-		t.Errorf("got entries %v, last %v", v.entries, v.last)
-	}
-	mustPush(t, e, alice, "g1", mutation("c", 2, "put", put{"b", 2}), mutation("c", 3, "append", appendArgs{"a", "x"}))
-	v.pull(t, e, alice, "g1")
-	late.pull(t, e, alice, "g1")
-	want := map[string]string{"a": `["x"]`}
-	if diff := cmp.Diff(want, v.entries); diff != "" {
-		t.Errorf("entries (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(want, late.entries); diff != "" {
-		t.Errorf("entries of one who missed the reset (-want +got):\n%s", diff)
-	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
+		head, err := e.Reset(t.Context(), space)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head.Base != head.Version || head.Floor != head.Version {
+			t.Errorf("head after the reset: got %+v", head)
+		}
+		v.pull(t, e, alice, "g1")
+		if len(v.entries) != 0 || v.last["c"] != 2 {
+			t.Errorf("got entries %v, last %v", v.entries, v.last)
+		}
+		mustPush(t, e, alice, "g1", mutation("c", 2, "put", put{"b", 2}), mutation("c", 3, "append", appendArgs{"a", "x"}))
+		v.pull(t, e, alice, "g1")
+		late.pull(t, e, alice, "g1")
+		want := map[string]string{"a": `["x"]`}
+		if diff := cmp.Diff(want, v.entries); diff != "" {
+			t.Errorf("entries (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(want, late.entries); diff != "" {
+			t.Errorf("entries of one who missed the reset (-want +got):\n%s", diff)
+		}
+		synctest.Wait() // what lies below the base is deleted in the background
 		snap, err := store.Snapshot(t.Context(), space, engine.Documents{Head: true})
 		if err != nil {
 			t.Fatal(err)
@@ -57,14 +59,10 @@ func TestReset(t *testing.T) {
 			}
 			stored++
 		}
-		if stored == 1 {
-			break
+		if stored != 1 {
+			t.Errorf("%d entries are still stored", stored)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d entries are still stored", stored)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	})
 }
 
 func TestResetOfNothing(t *testing.T) {
@@ -187,8 +185,7 @@ func TestWriteThatIsAppliedLate(t *testing.T) {
 		"then it is impossible":    engine.ErrImpossible,
 		"then the function fails":  boom,
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		inBubble(t, name, func(t *testing.T) {
 			store := &spy{Store: fresh(t)}
 			e := start(t, store, engine.Options{PushTimeout: 50 * time.Millisecond})
 			tries := 0

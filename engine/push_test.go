@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -243,8 +244,7 @@ func TestRetry(t *testing.T) {
 			t.Errorf("entries (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("does not", func(t *testing.T) {
-		t.Parallel()
+	inBubble(t, "does not", func(t *testing.T) {
 		f := &flaky{}
 		f.left.Store(1 << 40)
 		e := startWith(t, fresh(t), testMutators(f), engine.Options{PushTimeout: 200 * time.Millisecond})
@@ -259,8 +259,7 @@ func TestRetry(t *testing.T) {
 			t.Errorf("got last %d, rejections %v, entries %v", v.last["c"], v.refused, v.entries)
 		}
 	})
-	t.Run("does not hold up others", func(t *testing.T) {
-		t.Parallel()
+	inBubble(t, "does not hold up others", func(t *testing.T) {
 		f := &flaky{}
 		f.left.Store(1 << 40)
 		e := startWith(t, fresh(t), testMutators(f), engine.Options{PushTimeout: 2 * time.Second})
@@ -665,22 +664,22 @@ func TestClose(t *testing.T) {
 // TestCloseGivesUp: a store that hangs does not hold up the end for ever.
 func TestCloseGivesUp(t *testing.T) {
 	t.Parallel()
-	hang := make(chan struct{})
-	store := &spy{Store: fresh(t)}
-	store.onSnapshot = func(engine.Documents) error { <-hang; return engine.ErrUnavailable }
-	e := engine.New(store, testMutators(&flaky{}), engine.Options{Logger: quiet()})
-	done := make(chan error, 1)
-	go func() { done <- e.Push(t.Context(), alice, pushOf("g1", mutation("c", 1, "put", put{"a", 1}))) }()
-	for store.snapshots.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	time.AfterFunc(50*time.Millisecond, func() { close(hang) })
-	if err := e.Close(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Close: got %v, want the context's error", err)
-	}
-	if err := <-done; !errors.Is(err, engine.ErrClosed) {
-		t.Errorf("push: got %v, want ErrClosed", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		store := &spy{Store: fresh(t)}
+		store.onSnapshot = func(engine.Documents) error { <-hang; return engine.ErrUnavailable }
+		e := engine.New(store, testMutators(&flaky{}), engine.Options{Logger: quiet()})
+		done := make(chan error, 1)
+		go func() { done <- e.Push(t.Context(), alice, pushOf("g1", mutation("c", 1, "put", put{"a", 1}))) }()
+		synctest.Wait() // it hangs
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		time.AfterFunc(50*time.Millisecond, func() { close(hang) })
+		if err := e.Close(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Close: got %v, want the context's error", err)
+		}
+		if err := <-done; !errors.Is(err, engine.ErrClosed) {
+			t.Errorf("push: got %v, want ErrClosed", err)
+		}
+	})
 }

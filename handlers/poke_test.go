@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/replifire/replifire/handlers"
+	"github.com/replifire/replifire/internal/memnet"
 	"github.com/replifire/replifire/poke"
 	"github.com/replifire/replifire/protocol"
 )
@@ -174,18 +175,18 @@ func TestPokeLimit(t *testing.T) {
 // lasts longer.
 func TestPokeOutlivesTimeouts(t *testing.T) {
 	t.Parallel()
-	h := newFake(t, failing(nil), func(c *handlers.Config) { c.Heartbeat = 60 * time.Millisecond })
-	srv := httptest.NewUnstartedServer(h)
-	srv.Config.ReadTimeout = 100 * time.Millisecond
-	srv.Config.WriteTimeout = 100 * time.Millisecond
-	srv.Start()
-	t.Cleanup(srv.Close)
-	stream, resp := listen(t, srv.URL+pokePath)
-	stream.want("retry: 1000", pokeEvent(1))
-	for range 20 {
-		stream.want(":")
-	}
-	_ = resp.Body.Close()
+	synctest.Test(t, func(t *testing.T) {
+		h := newFake(t, failing(nil), func(c *handlers.Config) { c.Heartbeat = 6 * time.Second })
+		var network memnet.Network
+		url := network.Start(t, &http.Server{Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second})
+		resp := sendBy(t, network.Dial, newRequest(t, "GET", url+pokePath, ""))
+		stream := sse{t, bufio.NewReader(resp.Body)}
+		stream.want("retry: 1000", pokeEvent(1))
+		for range 20 {
+			stream.want(":")
+		}
+		_ = resp.Body.Close()
+	})
 }
 
 // TestPokeClientLeaves: the subscription goes with the client.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -206,10 +207,18 @@ func serve(t testing.TB, h http.Handler) *httptest.Server {
 // leaves compression alone.
 func send(t testing.TB, r *http.Request) *reply {
 	t.Helper()
+	return sendBy(t, nil, r)
+}
+
+// sendBy makes a request over connections that dial opens; nil: over the network.
+func sendBy(
+	t testing.TB, dial func(ctx context.Context, network, address string) (net.Conn, error), r *http.Request,
+) *reply {
+	t.Helper()
 	client := &http.Client{
-		Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
+		Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true, DialContext: dial},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       30 * time.Second,
+		Timeout:       5 * time.Minute, // only ends what hangs
 	}
 	resp, err := client.Do(r)
 	if err != nil {

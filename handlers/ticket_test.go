@@ -160,9 +160,16 @@ func TestStreamEndsWithTheRight(t *testing.T) {
 
 func TestStreamEndsWithTheToken(t *testing.T) {
 	t.Parallel()
-	base, _ := guarded(t, 300*time.Millisecond)
-	resp := send(t, by(t, "token ann", "GET", base+pokePath+"?space=hers"))
-	awaitBye(t, sse{t, bufio.NewReader(resp.Body)})
+	synctest.Test(t, func(t *testing.T) {
+		f := fading{guard{map[string]bool{"ann read hers": true}}, &atomic.Bool{}, 10 * time.Second}
+		s := newService(t, func(c *handlers.Config) { c.Authenticator, c.Policy = f, f }, "hers")
+		began, w := time.Now(), httptest.NewRecorder()
+		s.ServeHTTP(w, request("GET", pokePath+"?space=hers", "", "Authorization", "token ann"))
+		if d := time.Since(began); d != 10*time.Second {
+			t.Errorf("the stream lasted %v, want as long as the token, 10 s", d)
+		}
+		awaitBye(t, sse{t, bufio.NewReader(w.Body)})
+	})
 }
 
 // TestTicketEndsWithTheToken: the stream that it opened ended then, and the next one

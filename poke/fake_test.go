@@ -147,7 +147,7 @@ func subscribeAs(t testing.TB, h *poke.Hub, space protocol.SpaceID, audience str
 // want waits for the next version.
 func want(t testing.TB, sub *poke.Subscription, version int64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	got, err := sub.Next(ctx)
 	if err != nil || got != version {

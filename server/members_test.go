@@ -73,7 +73,7 @@ func (i *issuer) ask(t *testing.T, base, user, method, path, body string) (int, 
 const pullOfB = `{"pullVersion":1,"profileID":"p","clientGroupID":"b","schemaVersion":"","cookie":null}`
 
 // TestMembersOnEveryInstance: what an owner does at one instance counts at once there
-// and, within ten seconds, at the other one.
+// and soon at the other one, too: how soon is tested where the clock can be moved.
 func TestMembersOnEveryInstance(t *testing.T) {
 	t.Parallel()
 	i := startIssuer(t)
@@ -93,7 +93,7 @@ func TestMembersOnEveryInstance(t *testing.T) {
 			if got == status {
 				return
 			}
-			if time.Since(began) > 10*time.Second {
+			if time.Since(began) > time.Minute {
 				t.Fatalf("after %v a pull is answered %d %s, want %d", time.Since(began), got, text, status)
 			}
 			time.Sleep(50 * time.Millisecond)

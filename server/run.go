@@ -20,6 +20,11 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 	}
+	return s.serve(ctx, listener)
+}
+
+// serve is Run on a listener, which it closes.
+func (s *Server) serve(ctx context.Context, listener net.Listener) (err error) {
 	idle := &unused{conns: map[net.Conn]bool{}}
 	srv := s.httpServer()
 	srv.ConnState = idle.track

@@ -11,10 +11,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/replifire/replifire/chat"
 	"github.com/replifire/replifire/internal/apitest"
+	"github.com/replifire/replifire/internal/memnet"
 	"github.com/replifire/replifire/mutate"
 	"github.com/replifire/replifire/server"
 )
@@ -91,6 +93,21 @@ func run(t *testing.T, s server.Settings, m *mutate.Registry) *running {
 	return r
 }
 
+// runInBubble is run on a network in memory, for a test in a bubble of synctest: what takes
+// time on a busy machine takes none of the time that there is to shut down.
+func runInBubble(t *testing.T, s server.Settings, m *mutate.Registry) *running {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var network memnet.Network
+	listener, url := network.Listen()
+	srv := newServer(t, s, m)
+	r := &running{
+		Client: &apitest.Client{URL: url, Dial: network.Dial}, stop: stop, ended: make(chan error, 1),
+	}
+	go func() { r.ended <- srv.Serve(ctx, listener) }()
+	return r
+}
+
 // awaitRefused waits until the server takes no more connections.
 func (r *running) awaitRefused(t *testing.T) {
 	t.Helper()
@@ -109,7 +126,7 @@ func (r *running) awaitRefused(t *testing.T) {
 func TestRunFinishesWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	g := newGate()
-	r := run(t, inMemory(t), g.registry())
+	r := run(t, inMemory(t, "REPLIFIRE_DRAIN_TIMEOUT=2m"), g.registry())
 	stream := r.Pokes(t.Context(), t)
 	answered := g.pushing(t, r.Client)
 
@@ -135,33 +152,37 @@ func TestRunFinishesWhatIsUnderWay(t *testing.T) {
 // What is not done in time is given up: told so, and acknowledged to nobody.
 func TestRunGivesUpWhatIsTooSlow(t *testing.T) {
 	t.Parallel()
-	g := newGate()
-	r := run(t, inMemory(t, "REPLIFIRE_DRAIN_TIMEOUT=500ms"), g.registry())
-	answered := g.pushing(t, r.Client)
-	r.stop()
-	if a := <-answered; a.status != http.StatusServiceUnavailable {
-		t.Errorf("the push was answered %+v, want 503", a)
-	}
-	if err := <-r.ended; !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Run returned %v, want context.DeadlineExceeded in it", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		r := runInBubble(t, inMemory(t, "REPLIFIRE_DRAIN_TIMEOUT=500ms"), g.registry())
+		answered := g.pushing(t, r.Client)
+		r.stop()
+		if a := <-answered; a.status != http.StatusServiceUnavailable {
+			t.Errorf("the push was answered %+v, want 503", a)
+		}
+		if err := <-r.ended; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Run returned %v, want context.DeadlineExceeded in it", err)
+		}
+	})
 }
 
 // A connection on which nothing was ever asked is not waited for: http.Server would
 // wait until it is 5 s old, which is longer than there is here.
 func TestRunDoesNotWaitForUnusedConnections(t *testing.T) {
 	t.Parallel()
-	r := run(t, inMemory(t, "REPLIFIRE_DRAIN_TIMEOUT=4s"), chat.Mutators())
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	r.Pull(t) // by another connection: the server has accepted the first one by now
-	r.stop()
-	if err := <-r.ended; err != nil {
-		t.Errorf("Run returned %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r := runInBubble(t, inMemory(t, "REPLIFIRE_DRAIN_TIMEOUT=4s"), chat.Mutators())
+		conn, err := r.Dial(t.Context(), "tcp", strings.TrimPrefix(r.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		r.Pull(t) // by another connection: the server has accepted the first one by now
+		r.stop()
+		if err := <-r.ended; err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+	})
 }
 
 // A request of which the body does not come is told to come again, and not waited for, nor
@@ -353,18 +374,21 @@ func TestClose(t *testing.T) {
 // A stream lasts longer than a request may take to arrive.
 func TestStreamOutlivesTheReadTimeout(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t, inMemory(t, "REPLIFIRE_HEARTBEAT=50ms"), chat.Mutators())
-	h := srv.HTTPServer()
-	h.ReadTimeout = 100 * time.Millisecond
-	c := &apitest.Client{URL: "http://" + serveOn(t, h)}
-	stream := c.Pokes(t.Context(), t)
-	for range 10 { // half a second
-		stream.Await(t, ":")
-	}
-	if err := srv.Close(context.Background()); err != nil {
-		t.Error(err)
-	}
-	stream.AwaitEnd(t)
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, inMemory(t, "REPLIFIRE_HEARTBEAT=50ms"), chat.Mutators())
+		h := srv.HTTPServer()
+		h.ReadTimeout = 100 * time.Millisecond
+		var network memnet.Network
+		c := &apitest.Client{URL: network.Start(t, h), Dial: network.Dial}
+		stream := c.Pokes(t.Context(), t)
+		for range 10 { // half a second
+			stream.Await(t, ":")
+		}
+		if err := srv.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		stream.AwaitEnd(t)
+	})
 }
 
 // serveOn has h serve until the test is over, and returns its address.

@@ -70,6 +70,7 @@ func edits(edit func(*engine.Commit)) func(engine.Store) engine.Store {
 }
 
 func commitMutants() map[string]mutant {
+	checked, both := new(atomic.Int64), make(chan struct{})
 	return map[string]mutant{
 		"precondition ignored": {"StaleCommitConflicts", hooks(hooked{commit: onto})},
 		"check then act": {"OneWinnerForEachVersion", hooks(hooked{commit: func(
@@ -79,7 +80,10 @@ func commitMutants() map[string]mutant {
 			if err != nil || snap.Head().Revision != c.Prev.Revision {
 				return engine.Head{}, engine.ErrConflict
 			}
-			time.Sleep(20 * time.Millisecond) // all racers have checked by now
+			if checked.Add(1) == 2 {
+				close(both)
+			}
+			<-both // another racer has checked, too
 			return onto(ctx, s, space, c)
 		}})},
 		"existing groups ignored": {"ExistingGroupConflicts", hooks(hooked{commit: func(

@@ -17,7 +17,7 @@ const (
 	// devProject is the project in the emulator unless the environment names one.
 	devProject = "replifire-dev"
 	// emulatorPatience is many times what an emulator takes to start.
-	emulatorPatience = time.Minute
+	emulatorPatience = 3 * time.Minute
 	dialPatience     = 2 * time.Second
 )
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,6 +19,8 @@ type Client struct {
 	URL string
 	// Space is the space to use; "" is the service's default one.
 	Space protocol.SpaceID
+	// Dial opens the connections. Nil: a [net.Dialer] does.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Mutation is one call of a mutator by client "c" of group "g".
@@ -64,7 +67,7 @@ func (c *Client) Get(t testing.TB, path string) (int, string) {
 
 func (c *Client) do(t testing.TB, req *http.Request) (int, string) {
 	t.Helper()
-	resp, err := transport.RoundTrip(req)
+	resp, err := c.transport().RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +80,9 @@ func (c *Client) do(t testing.TB, req *http.Request) (int, string) {
 }
 
 // transport keeps no connection, so that no goroutine outlives a test.
-var transport = &http.Transport{DisableKeepAlives: true}
+func (c *Client) transport() *http.Transport {
+	return &http.Transport{DisableKeepAlives: true, DialContext: c.Dial}
+}
 
 func (c *Client) url(path string) string {
 	if c.Space == "" {
@@ -139,7 +144,7 @@ func (c *Client) Pokes(ctx context.Context, t testing.TB) *Stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := transport.RoundTrip(req)
+	resp, err := c.transport().RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t *testing.T, o emulator.Options) *emulator.Emulator {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	e, err := emulator.Start(ctx, o)
 	if errors.Is(err, emulator.ErrNotFound) && os.Getenv("CI") != "true" {

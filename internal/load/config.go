@@ -96,6 +96,8 @@ type Config struct {
 	Ramp time.Duration
 	// Duration is how long figures are taken. 0: DefaultDuration.
 	Duration time.Duration
+	// Enough keeps the clients at work after that time until it is closed. Nil: they end.
+	Enough <-chan struct{}
 	// Settle bounds the end of a run. 0: DefaultSettle.
 	Settle time.Duration
 	// Timeout bounds a push and a pull. 0: DefaultTimeout.

@@ -145,7 +145,7 @@ func (r *run) addStream(n, count int) {
 func (r *run) do(ctx context.Context) (Report, error) {
 	work, stop := context.WithCancel(ctx)
 	defer stop()
-	offering, stopOffering := context.WithDeadline(work, r.meter.window.to)
+	offering, stopOffering := context.WithCancel(work)
 	defer stopOffering()
 	var wg sync.WaitGroup
 	r.offers.Add(r.config.Clients)
@@ -153,7 +153,9 @@ func (r *run) do(ctx context.Context) (Report, error) {
 		wg.Go(func() { r.runClient(work, offering, n) })
 	}
 	stopLive := r.startLive(work)
-	measured := r.measure(offering)
+	measured := r.measure(work)
+	r.enough(work)
+	stopOffering()
 	r.offers.Wait()
 	close(r.settles)
 	r.drain(work)
@@ -209,11 +211,22 @@ type measured struct {
 	received, sent int64
 }
 
+// enough returns when the clients have done enough, or with ctx.
+func (r *run) enough(ctx context.Context) {
+	if r.config.Enough == nil {
+		return
+	}
+	select {
+	case <-r.config.Enough:
+	case <-ctx.Done():
+	}
+}
+
 // measure returns at the end of the window, or with ctx.
 func (r *run) measure(ctx context.Context) measured {
 	wait(ctx, time.Until(r.meter.window.from), nil)
 	received, sent := r.meter.received.Load(), r.meter.sent.Load()
-	<-ctx.Done()
+	wait(ctx, time.Until(r.meter.window.to), nil)
 	return measured{
 		seconds:  max(min(time.Since(r.meter.window.from), r.config.Duration), 0).Seconds(),
 		received: r.meter.received.Load() - received,

@@ -288,6 +288,23 @@ func TestRunShedsBeyondTheBacklog(t *testing.T) {
 	})
 }
 
+// TestRunGoesOnUntilItIsEnough: beyond the time that figures are of.
+func TestRunGoesOnUntilItIsEnough(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		enough := make(chan struct{})
+		began := time.Now()
+		time.AfterFunc(2*time.Second, func() { close(enough) })
+		r := run(t, load.Config{Clients: 2, Rate: 100, Enough: enough}, apitest.Service(t))
+		if d := time.Since(began); d < 2*time.Second || r.Seconds != 0.3 {
+			t.Errorf("it ended after %v, with figures of %v s, want 2 s and 0.3", d, r.Seconds)
+		}
+		if n := r.Mutations.Issued; n < 190 || r.Latencies.Acknowledge.Count > 40 || !r.Verdict.Converged {
+			t.Errorf("%d mutations, %d of them measured, verdict %v", n, r.Latencies.Acknowledge.Count, r.Verdict)
+		}
+	})
+}
+
 func TestRunWritesLiveLines(t *testing.T) {
 	t.Parallel()
 	for name, rewrite := range map[string]bool{"lines": false, "one line": true} {

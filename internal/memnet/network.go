@@ -40,11 +40,7 @@ func (n *Network) Serve(t testing.TB, h http.Handler) (url string) {
 // Start is Serve for a server with timeouts of its own.
 func (n *Network) Start(t testing.TB, server *http.Server) (url string) {
 	t.Helper()
-	listener := bufconn.Listen(connBuffer)
-	n.mu.Lock()
-	port := len(n.listeners)
-	n.listeners = append(n.listeners, listener)
-	n.mu.Unlock()
+	listener, url := n.Listen()
 	if h := server.Handler; n.Latency > 0 {
 		server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(n.Latency)
@@ -67,7 +63,16 @@ func (n *Network) Start(t testing.TB, server *http.Server) (url string) {
 		}
 		wg.Wait() // also for the handlers
 	})
-	return fmt.Sprintf("http://localhost:%d", port)
+	return url
+}
+
+// Listen listens at an address of the network, whose URL it returns.
+func (n *Network) Listen() (l net.Listener, url string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	listener := bufconn.Listen(connBuffer)
+	n.listeners = append(n.listeners, listener)
+	return listener, fmt.Sprintf("http://localhost:%d", len(n.listeners)-1)
 }
 
 // Dial connects to a server. It is for the DialContext of an [http.Transport].

@@ -53,11 +53,13 @@ func (c *Counter) Counts() Counts {
 	return counts
 }
 
-// Reset begins again at zero.
-func (c *Counter) Reset() {
+// Reset begins again at zero, and returns what had been counted until then.
+func (c *Counter) Reset() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	counts := c.counts
 	c.counts = Counts{}
+	return counts
 }
 
 // Dial connects to the emulator at host ("host:port"), as the administrator the

@@ -142,7 +142,7 @@ func TestMutantsAreFound(t *testing.T) { //nolint:paralleltest // it takes all p
 
 // found builds and searches one, and returns its row for the list of them all.
 func (m mutant) found(ctx context.Context, dir string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	binary, err := m.build(ctx, dir)
 	if err != nil {

@@ -132,7 +132,7 @@ func (a answers) String() string {
 func good(t *testing.T, s *service, lasts time.Duration, during string) float64 {
 	t.Helper()
 	report, err := load.Run(t.Context(), load.Config{
-		URLs: []string{s.url()}, Clients: 4, Rate: goodRate, Duration: lasts,
+		URLs: []string{s.url()}, Clients: 4, Rate: goodRate, Duration: lasts, Settle: patience,
 		Token: func(_ context.Context, id load.Identity) (string, error) {
 			return unsigned("good-" + string(id.Client)), nil
 		},

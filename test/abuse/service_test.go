@@ -79,8 +79,8 @@ func freeAddress(t *testing.T) string {
 
 func (s *service) awaitHealth(t *testing.T) {
 	t.Helper()
-	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		resp, err := client.Get(s.url() + "/health")
 		if err != nil {
 			continue
@@ -145,10 +145,10 @@ func (s *service) files(t *testing.T) int {
 func (s *service) awaitFiles(t *testing.T, most int) {
 	t.Helper()
 	var n int
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if n = s.files(t); n <= most {
 			return
 		}
 	}
-	t.Errorf("%d files are open a minute afterwards, want %d at the most", n, most)
+	t.Errorf("%d files are open %v afterwards, want %d at the most", n, patience, most)
 }

@@ -48,9 +48,11 @@ const (
 	// emulatorHeap is for the versions of a round, in MiB.
 	emulatorHeap = 3072
 	// settle is how long a round may take to converge.
-	settle = 90 * time.Second
+	settle = 5 * time.Minute
 	// checkLimit is for one history.
-	checkLimit = 20 * time.Second
+	checkLimit = 5 * time.Minute
+	// patience is how long a round may take, whose nemesis has enough to do.
+	patience = 10 * time.Minute
 )
 
 // steady are mutations that leave no more in a space in the end than after some minutes:
@@ -169,7 +171,7 @@ func round(t *testing.T, bins []string, host string, seed uint64, total *sums) {
 	wg.Go(func() { seen = visit(t.Context(), t, servers, seed, duration.Seconds()) })
 	var streams [spaces][]*stream
 	report := n.under(t, seed, duration+time.Second, func(ctx context.Context) {
-		n.run(ctx)
+		n.run(ctx, duration)
 		streams = subscribeAll(t, servers) // while the clients' streams keep the watches that were broken
 	})
 	checkPokes(t, servers, streams)
@@ -198,7 +200,7 @@ func round(t *testing.T, bins []string, host string, seed uint64, total *sums) {
 	total.visitors.Mutations += seen.Mutations
 	caught := int(n.caught.Load())
 	if caught < *killsFlag {
-		t.Errorf("%d kills met pushes under way, want %d: the round is too short", caught, *killsFlag)
+		t.Errorf("%d kills met pushes under way within %v, want %d", caught, patience, *killsFlag)
 	}
 	total.rounds++
 	total.caught += caught
@@ -223,12 +225,15 @@ func breakable(t *testing.T, emulator string, i *faultrpc.Injector) string {
 	return p.Addr()
 }
 
-// under puts the servers under load while the nemesis does what it does.
+// under puts the servers under load, for that time at least, while the nemesis does what
+// it does.
 func (n *nemesis) under(t *testing.T, seed uint64, duration time.Duration, trouble func(context.Context)) load.Report {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), duration)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	enough := make(chan struct{})
 	config := config(t, n.servers, duration, templates)
+	config.Enough = enough
 	config.Seed, config.Live = seed, n.progress()
 	config.Record = func(x load.Exchange) {
 		for i, s := range n.servers {
@@ -239,7 +244,10 @@ func (n *nemesis) under(t *testing.T, seed uint64, duration time.Duration, troub
 		n.recorder.Record(x)
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { trouble(ctx) })
+	wg.Go(func() {
+		defer close(enough)
+		trouble(ctx)
+	})
 	report, err := load.Run(t.Context(), config)
 	wg.Wait()
 	if err != nil {

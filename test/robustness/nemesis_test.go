@@ -15,7 +15,7 @@ import (
 
 // callsWithin is how soon a call of a server under load fails if they are to: sooner, unless
 // the machine is very busy.
-const callsWithin = 10 * time.Second
+const callsWithin = time.Minute
 
 // nemesis does things to the servers, one after another, by a seed.
 type nemesis struct {
@@ -134,19 +134,20 @@ func trouble(name string, draw func(*rand.Rand) faulttcp.Trouble, where func(*se
 	}}
 }
 
-// run does one thing after another until ctx ends, with the kills spread evenly between. In
-// the end everything is healed.
-func (n *nemesis) run(ctx context.Context) {
+// run does one thing after another for that time, with the kills spread evenly between, and
+// on until there were enough of them: a busy machine is slow to start a server again. In the
+// end everything is healed.
+func (n *nemesis) run(ctx context.Context, lasts time.Duration) {
 	all := actions()
 	began := time.Now()
-	end, _ := ctx.Deadline()
-	for turn := 0; wait(ctx, millis(n.chance, 300)); turn++ {
+	goesOn := func() bool { return time.Since(began) < lasts || n.caught.Load() < int64(*killsFlag) }
+	for turn := 0; goesOn() && wait(ctx, millis(n.chance, 300)); turn++ {
 		if turn%len(all) == 0 {
 			n.chance.Shuffle(len(all), func(a, b int) { all[a], all[b] = all[b], all[a] })
 		}
 		n.act(ctx, all[turn%len(all)])
 		// The last one is due somewhat before the end.
-		due := float64(*killsFlag)*float64(time.Since(began))/(0.9*float64(end.Sub(began))) + 1
+		due := float64(*killsFlag)*float64(time.Since(began))/(0.9*float64(lasts)) + 1
 		if float64(n.caught.Load()) < due && ctx.Err() == nil {
 			n.act(ctx, action{"kill", (*nemesis).killOne})
 		}

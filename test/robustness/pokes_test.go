@@ -14,8 +14,8 @@ import (
 )
 
 // pokedWithin is how soon a poke comes once all is well: a watch that was broken again and
-// again may pause for half a minute, and a minute later the hub would look by itself.
-const pokedWithin = 40 * time.Second
+// again may pause for half a minute, and after a minute the hub looks by itself.
+const pokedWithin = 55 * time.Second
 
 // stream is a poke stream of a server, and what it has told.
 type stream struct {

@@ -67,7 +67,9 @@ func TestSoak(t *testing.T) { //nolint:paralleltest // it takes all that the mac
 	}
 	var grown []string
 	for i, w := range watches {
-		grown = append(grown, judgeGrowth(t, i, w.after(began.Add(*soakFlag/4))))
+		later := began.Add(*soakFlag / 4)
+		await(t.Context(), patience, func() bool { return len(w.after(later)) > 0 }) // it tells once a second
+		grown = append(grown, judgeGrowth(t, i, w.after(later)))
 	}
 	for i := range spaces {
 		storetest.MustFsck(t, store, spaceName(i))

@@ -88,11 +88,15 @@ func (r *router) route(to *server) int64 {
 }
 
 // TestGracefulStops: a server that is told to stop answers every push that it has, with
-// success, tells those who listen to come back, and ends with code 0 before it would be killed.
+// success, tells those who listen to come back, and ends with code 0.
 func TestGracefulStops(t *testing.T) { //nolint:paralleltest // it takes all that the machine has
 	host, project := emulatortest.Host(t), emulatortest.Project(t)
 	bins := []string{build(t, "one")}
-	servers := []*server{newServer(t, bins, project, host), newServer(t, bins, project, host)}
+	var env []string
+	if *forFlag == 0 {
+		env = []string{drainSlowly}
+	}
+	servers := []*server{newServer(t, bins, project, host, env...), newServer(t, bins, project, host, env...)}
 	for _, s := range servers { // so that there are pushes under way at any time
 		s.back.SetTrouble(faulttcp.Trouble{Latency: 50 * time.Millisecond})
 	}

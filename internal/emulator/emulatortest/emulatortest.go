@@ -23,7 +23,7 @@ const Variable = "REPLIFIRE_TEST_EMULATOR"
 
 // startTimeout is generous: an emulator starts in 2 seconds, and in many more
 // on a machine that runs the other packages' tests at the same time.
-const startTimeout = time.Minute
+const startTimeout = 5 * time.Minute
 
 var running atomic.Pointer[emulator.Emulator]
 

@@ -90,7 +90,7 @@ export class Stage {
       viewport: {width: 900, height: 700},
       ...options,
     });
-    context.setDefaultTimeout(30_000);
+    context.setDefaultTimeout(120_000);
     context.on('console', message => this.#note(message));
     context.on('weberror', error => this.complaints.push(String(error.error())));
     return context;

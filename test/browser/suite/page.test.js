@@ -211,7 +211,7 @@ async function measureView({world}, {page}, visit) {
       return drawn && bottom < innerHeight && Math.round(performance.now());
     },
     undefined,
-    {polling: 'raf', timeout: 60_000},
+    {polling: 'raf'},
   );
   const paint = await page.evaluate(() =>
     Math.round(performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN),

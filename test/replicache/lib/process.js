@@ -74,7 +74,7 @@ export class Child {
       this.#child.kill(signal);
     }
     try {
-      return await within(`the process ended after ${signal}`, this.#exit, 15_000);
+      return await within(`the process ended after ${signal}`, this.#exit);
     } catch (err) {
       this.#child.kill('SIGKILL');
       throw err;

@@ -17,7 +17,7 @@ import {applyPatch, viewDiff} from './view.js';
  * @typedef {'firestore' | 'memory'} Store
  */
 
-const testTimeout = 180_000;
+const testTimeout = 600_000;
 const space = 'room';
 
 let worlds = 0;

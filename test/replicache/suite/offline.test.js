@@ -11,7 +11,7 @@ import {until} from '../lib/wait.js';
  */
 
 const backlog = 2000;
-const backlogLimit = 120_000; // milliseconds, generous for a slow machine
+const backlogLimit = 300_000; // milliseconds, generous for a slow machine
 
 /**
  * @param {Client} client

@@ -86,7 +86,7 @@ test('a process in which it was closed comes to its end', async t => {
       pull: async () => {}, push: async () => {}};
     const sync = replifire({server: process.argv[1], onRejected() {}});
     sync.connect(rep);
-    const timer = setTimeout(() => process.exit(2), 20_000);
+    const timer = setTimeout(() => process.exit(2), 120_000);
     sync.subscribe(async () => {
       if (sync.version === undefined || sync.status !== 'live') return;
       await sync.close();

@@ -12,7 +12,7 @@ import {fileURLToPath} from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 function run(cwd: string, command: string, ...args: string[]): string {
-  const done = spawnSync(command, args, {cwd, encoding: 'utf8', timeout: 120_000});
+  const done = spawnSync(command, args, {cwd, encoding: 'utf8', timeout: 600_000});
   assert.equal(done.status, 0, `${command} ${args.join(' ')}:\n${done.stdout}${done.stderr}`);
   return done.stdout;
 }

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	startTimeout = time.Minute
+	startTimeout = 5 * time.Minute // only ends what hangs: the machine may be busy
 	// defaultHeapMiB is for the tests of all packages one after the other: the
 	// emulator keeps every version of every document of every test.
 	defaultHeapMiB = 3072
