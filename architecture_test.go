@@ -83,8 +83,8 @@ var directions = map[string][]string{
 var onlyIn = map[string][]string{
 	"cloud.google.com/go/firestore": {"firestore", "internal/rpccount", "test/bench"},
 	"net/http": {
-		"web", "handlers", "server", ".", "internal/emulator", "internal/apitest", "internal/memnet", "internal/load", "test/bench",
-		"auth/token", "internal/tokentest", "internal/oidcprovider", "test/signin/provider",
+		"web", "handlers", "server", ".", "internal/emulator", "internal/apitest", "internal/memnet",
+		"internal/load", "test/bench", "auth/token", "internal/tokentest", "internal/oidcprovider", "test/signin/provider",
 	},
 	"testing": {
 		"storetest", "internal/apitest", "internal/memnet", "mutate/mutatetest", "internal/emulator/emulatortest",

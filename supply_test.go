@@ -80,7 +80,7 @@ func TestPartsGoOn(t *testing.T) {
 		if (err == nil) != test.ok || !strings.HasSuffix(string(out), test.end) {
 			t.Errorf("parts %s: %v, want %q at the end of:\n%s", test.parts, err, test.end, out)
 		}
-		for _, part := range strings.Fields(test.parts) {
+		for part := range strings.FieldsSeq(test.parts) {
 			if !strings.Contains(string(out), "made "+part) {
 				t.Errorf("parts %s: %s did not run:\n%s", test.parts, part, out)
 			}

@@ -83,7 +83,9 @@ func TestVerdictFindsWhatIsWrong(t *testing.T) {
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			test.proxy.next = apitest.Service(t)
-			r := run(t, load.Config{Clients: 3, View: test.view, Duration: 500 * time.Millisecond, Settle: time.Second}, &test.proxy)
+			r := run(t, load.Config{
+				Clients: 3, View: test.view, Duration: 500 * time.Millisecond, Settle: time.Second,
+			}, &test.proxy)
 			v := r.Verdict
 			if v.Converged || v.Count == 0 || v.Violations > 0 != test.violation {
 				t.Errorf("verdict is %v", v)

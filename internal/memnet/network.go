@@ -34,7 +34,7 @@ type Network struct {
 // returns its URL, without a slash at its end.
 func (n *Network) Serve(t testing.TB, h http.Handler) (url string) {
 	t.Helper()
-	return n.Start(t, &http.Server{Handler: h}) //nolint:gosec // nobody else can reach it
+	return n.Start(t, &http.Server{Handler: h}) // nobody else can reach it
 }
 
 // Start is Serve for a server with timeouts of its own.

@@ -95,7 +95,7 @@ func prepare(t *testing.T, project string, n size) {
 			t.Fatal(err)
 		}
 	}
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same texts each time
+	random := rand.New(rand.NewPCG(1, 2)) // the same texts each time
 	for i := 0; i < n.entries; i += 5 {
 		var large, text []storetest.Change
 		for j := i; j < i+5; j++ {
