@@ -45,7 +45,8 @@ func pullAttacks() []attack {
 	const ok, often = http.StatusOK, http.StatusTooManyRequests
 	return []attack{
 		{name: "pulls that are not taken", run: slowPulls(largeSpace, "identity", 0), want: []int{ok, often}},
-		{name: "compressed pulls, taken slowly", run: slowPulls(textSpace, "gzip", 6<<10), want: []int{ok, often}},
+		// These take something, so a place may come free before one that waits is refused.
+		{name: "compressed pulls, taken slowly", run: slowPulls(textSpace, "gzip", 6<<10), want: []int{ok}},
 		{name: "pulls of a group of many clients", run: slowPulls(clientsSpace, "gzip", 0), want: []int{ok, often}},
 	}
 }
