@@ -16,7 +16,7 @@ import (
 )
 
 // mutantSeeds is within how many seeds each planted bug must be found.
-const mutantSeeds = 300
+const mutantSeeds = 700
 
 // mutant is a bug planted in a copy of our own code: Old, which must stand in the
 // file exactly once, becomes New.
