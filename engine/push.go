@@ -19,7 +19,7 @@ func (e *Engine) Push(ctx context.Context, c Caller, req *protocol.PushRequest) 
 		return err
 	}
 	j := e.newJob(ctx, c)
-	j.group, j.mutations, j.reader = req.ClientGroupID, req.Mutations, c.Reader
+	j.group, j.mutations, j.skipped, j.reader = req.ClientGroupID, req.Mutations, req.Skipped, c.Reader
 	seen, bytes := map[protocol.ClientID]bool{}, 0
 	for i, m := range req.Mutations {
 		j.bytes += len(m.Args) + len(m.Name) + 200

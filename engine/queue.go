@@ -43,6 +43,7 @@ type job struct {
 	clients   []protocol.ClientID // of the mutations, each once
 	names     int                 // about how many bytes it takes to ask for group and clients
 	mutations []protocol.Mutation
+	skipped   map[protocol.ClientID]bool // clients with mutations before these
 	decided   int
 	exited    int // 1 + the index of the mutation whose mutator has ended its goroutine
 	unguessed int // 1 + the index of the last one that has done so on a guess

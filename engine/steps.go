@@ -194,7 +194,7 @@ func (b *pushBatch) gap(st step, known bool) error {
 
 // begins reports whether a step is the first of its client in the push as it was sent.
 func (j *job) begins(st step) bool {
-	return !slices.ContainsFunc(j.mutations[:st.pos], func(m protocol.Mutation) bool {
+	return !j.skipped[st.m.ClientID] && !slices.ContainsFunc(j.mutations[:st.pos], func(m protocol.Mutation) bool {
 		return m.ClientID == st.m.ClientID
 	})
 }

@@ -172,6 +172,24 @@ func hugeFirst(size int) string {
 	return `{"args":"` + strings.Repeat("x", size) + `","name":"createMessage","id":2,"clientID":"c0","timestamp":1}`
 }
 
+// TestGapBehindWhatIsApplied: a gap is one of the body's own, and no sign of lost data, where
+// mutations of the client before it were left out.
+func TestGapBehindWhatIsApplied(t *testing.T) {
+	t.Parallel()
+	s := newService(t, func(c *handlers.Config) { c.MaxMutations = 2 })
+	if w := pushed(s, pending(message(0, 1, 1), message(0, 2, 1))); w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for _, list := range [][]string{
+		{message(0, 1, 1), message(0, 2, 1), message(0, 4, 1)}, // one too many: the first two are left out
+		{message(0, 2, 1), message(0, 4, 1)},                   // all are kept
+	} {
+		if w := pushed(s, pending(list...)); w.Code != 409 {
+			t.Errorf("%d mutations: %d %s, want 409", len(list), w.Code, w.Body)
+		}
+	}
+}
+
 // TestBacklogOfOthers: mutations of a foreign client are not taken for applied ones, and those
 // of a foreign group are refused, at whatever length.
 func TestBacklogOfOthers(t *testing.T) {
