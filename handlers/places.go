@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/replifire/replifire/auth"
 	"github.com/replifire/replifire/limit"
 )
 
@@ -43,7 +44,8 @@ type place struct {
 	give []func() // in the order in which they were taken
 }
 
-// take waits for a place of the user, of the address and of all. The engine calls it.
+// take waits for a place of the user, of the address and of all, and asks again for the right
+// to read, which may have been taken away meanwhile. The engine calls it.
 func (p *place) take(ctx context.Context) error {
 	x, l, end := p.x, &p.x.h.limits.places, time.Now().Add(placeWait)
 	if user := x.principal.UserID; user != "" {
@@ -60,7 +62,10 @@ func (p *place) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.wait(ctx, end, "All users together", allPlaces, l.all.Wait)
+	if err := p.wait(ctx, end, "All users together", allPlaces, l.all.Wait); err != nil {
+		return err
+	}
+	return x.stillAllowed(ctx, auth.Read)
 }
 
 // wait waits for one of the three, until end.

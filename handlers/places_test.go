@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,45 @@ func TestPlacesOfPulls(t *testing.T) {
 			})
 		})
 	}
+}
+
+// revoked lets everybody do everything until rights are taken away.
+type revoked struct {
+	anybody
+	now atomic.Bool
+}
+
+func (r *revoked) Allow(context.Context, auth.Principal, protocol.SpaceID, auth.Action) error {
+	if r.now.Load() {
+		return auth.ErrForbidden
+	}
+	return nil
+}
+
+// TestRightIsLostWhileWaiting: who waits for a place is answered only if they still may read
+// when they have got one.
+func TestRightIsLostWhileWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rights, gate := &revoked{}, make(chan error)
+		h := newFake(t, readingEngine(func(context.Context) error { return <-gate }), func(c *handlers.Config) {
+			c.Authenticator, c.Policy = rights, rights
+		})
+		answers := make(chan int, 5)
+		for range 5 {
+			go func() { answers <- do(h, request("POST", pullPath, firstPull, "Authorization", "token ann")).Code }()
+			synctest.Wait() // four have places, the fifth waits
+		}
+		rights.now.Store(true)
+		gate <- nil
+		if first, second := <-answers, <-answers; first != 200 || second != 403 {
+			t.Errorf("answers: %d, %d, want 200 for who had a place and 403 for who waited", first, second)
+		}
+		close(gate)
+		for range 3 {
+			<-answers
+		}
+	})
 }
 
 // TestPlacesComeBack: whatever becomes of a pull, its place is free afterwards.
