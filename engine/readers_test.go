@@ -232,8 +232,10 @@ func TestReadersAndWritersApart(t *testing.T) {
 				t.Errorf("commit of writers is private: %q", c.Next.Private)
 			}
 		}
-		if len(commits) != 3 { // the first one's, then all others of each kind together
-			t.Errorf("%d commits, want 3", len(commits))
+		// The worker may begin with the first push alone or with several; what waits then goes
+		// together, each kind by itself.
+		if n := len(commits); n < 2 || n > 3 {
+			t.Errorf("%d commits, want 2 or 3", n)
 		}
 		v := newView()
 		v.pull(t, e, alice, "g1")
